@@ -1,0 +1,147 @@
+/** Where an operation can go wrong for the caller: what to look at first. */
+export type ErrorCategory =
+  | "configuration"
+  | "usage"
+  | "data"
+  | "not-found"
+  | "conflict"
+  | "access"
+  | "unavailable"
+  | "lifecycle"
+  | "internal";
+
+interface ErrorFacts {
+  readonly category: ErrorCategory;
+  /** Whether the same call may succeed later without any change. */
+  readonly retryable: boolean;
+  readonly summary: string;
+}
+
+const facts = <const Code extends string>(table: Record<Code, ErrorFacts>): Readonly<Record<Code, ErrorFacts>> => Object.freeze(table);
+
+/** Every code that a `HexkitError` can carry. Covered by semver; messages are not. */
+export const errorCodes = facts({
+  ERR_HEXKIT_CONFIG_INVALID: { category: "configuration", retryable: false, summary: "The configuration or the environment has problems; `problems` lists them all." },
+  ERR_HEXKIT_PLUGIN_INVALID: { category: "configuration", retryable: false, summary: "A plugin or protocol definition is malformed." },
+  ERR_HEXKIT_PACKAGE_MISSING: { category: "configuration", retryable: false, summary: "A plugin needs an npm package that is not installed." },
+  ERR_HEXKIT_OPEN_FAILED: { category: "lifecycle", retryable: true, summary: "One or more providers could not be opened; `failures` lists them all." },
+  ERR_HEXKIT_UNBOUND: { category: "configuration", retryable: false, summary: "Nothing is bound under that name." },
+  ERR_HEXKIT_CLOSED: { category: "lifecycle", retryable: false, summary: "The registry or the object was used after it closed." },
+  ERR_HEXKIT_CLOSE_FAILED: { category: "lifecycle", retryable: false, summary: "Closing did not finish cleanly; `failures` lists what was left." },
+  ERR_HEXKIT_ABORTED: { category: "lifecycle", retryable: false, summary: "The caller's abort signal ended the call." },
+  ERR_HEXKIT_TIMEOUT: { category: "unavailable", retryable: true, summary: "The operation did not finish within its time limit." },
+  ERR_HEXKIT_UNAVAILABLE: { category: "unavailable", retryable: true, summary: "The backing service could not be reached or is not ready." },
+  ERR_HEXKIT_AUTHENTICATION_FAILED: { category: "access", retryable: false, summary: "The backing service refused the credentials." },
+  ERR_HEXKIT_PERMISSION_DENIED: { category: "access", retryable: false, summary: "The credentials do not allow the operation." },
+  ERR_HEXKIT_INVALID_ARGUMENT: { category: "usage", retryable: false, summary: "An argument has the wrong type or value." },
+  ERR_HEXKIT_NOT_ASCII: { category: "usage", retryable: false, summary: "A topic, type, key or header holds a character outside ASCII." },
+  ERR_HEXKIT_UNSUPPORTED: { category: "usage", retryable: false, summary: "The provider does not have the capability that was asked for." },
+  ERR_HEXKIT_PAYLOAD_INVALID: { category: "data", retryable: false, summary: "A payload cannot be written as JSON, or does not fit its schema." },
+  ERR_HEXKIT_MESSAGE_TOO_LARGE: { category: "data", retryable: false, summary: "A message exceeds the size that the provider or the server accepts." },
+  ERR_HEXKIT_EVENT_UNDECODABLE: { category: "data", retryable: false, summary: "A record from the broker is not an event of the wire format." },
+  ERR_HEXKIT_EVENT_FAILED: { category: "data", retryable: false, summary: "A translator failed on an event and the policy is to stop." },
+  ERR_HEXKIT_EVENT_ORDER: { category: "conflict", retryable: true, summary: "Not sent, because an earlier event with the same key failed." },
+  ERR_HEXKIT_TOPIC_NOT_FOUND: { category: "not-found", retryable: false, summary: "The topic does not exist and may not be created." },
+  ERR_HEXKIT_CORRELATION_ID_MISSING: { category: "usage", retryable: false, summary: "No correlation id is set and none may be generated." },
+  ERR_HEXKIT_CORRELATION_ID_INVALID: { category: "data", retryable: false, summary: "A correlation id is not a UUID of version 4." },
+  ERR_HEXKIT_TRANSLATOR_CLASH: { category: "usage", retryable: false, summary: "Two translators claim the same topic and type." },
+  ERR_HEXKIT_SUBSCRIPTION_EXISTS: { category: "usage", retryable: false, summary: "The group already has a subscription in this registry." },
+  ERR_HEXKIT_PROVIDER_FAILED: { category: "internal", retryable: false, summary: "The provider's client failed in a way its plugin does not know." },
+});
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/** The binding, provider, plugin and operation that an error comes from, as far as they are known. */
+export interface ErrorOrigin {
+  readonly binding?: string;
+  readonly provider?: string;
+  readonly plugin?: string;
+  readonly operation?: string;
+}
+
+/** One thing wrong with the configuration. Never holds a secret's value. */
+export interface ConfigProblem {
+  /** JSON pointer with its file, variable name or file path. */
+  readonly place: string;
+  readonly message: string;
+}
+
+export interface HexkitErrorOptions {
+  readonly cause?: unknown;
+  readonly origin?: ErrorOrigin;
+  /** Every problem of an invalid configuration. */
+  readonly problems?: readonly ConfigProblem[];
+  /** Every failure of an operation with several parts, such as opening. */
+  readonly failures?: readonly HexkitError[];
+  /** Removes known secrets from a text. Applied to the message and to what is printed of the causes. */
+  readonly redact?: (text: string) => string;
+}
+
+const brand = Symbol.for("hexkit.HexkitError");
+const inspectCustom = Symbol.for("nodejs.util.inspect.custom");
+const unchanged = (text: string): string => text;
+
+/**
+ * The one error class. Decide by `code`; `category` and `retryable` follow from it.
+ * `cause` is the client's own error, untouched, and may hold secrets: printing or logging the
+ * `HexkitError` redacts them in the whole chain, reading `cause` directly does not.
+ */
+export class HexkitError extends Error {
+  override readonly name = "HexkitError";
+  readonly code: ErrorCode;
+  readonly origin: ErrorOrigin;
+  readonly problems: readonly ConfigProblem[];
+  readonly failures: readonly HexkitError[];
+  readonly #redact: (text: string) => string;
+
+  constructor(code: ErrorCode, message: string, options: HexkitErrorOptions = {}) {
+    const redact = options.redact ?? unchanged;
+    super(redact(message), "cause" in options ? { cause: options.cause } : undefined);
+    this.code = code;
+    this.origin = options.origin ?? {};
+    this.problems = options.problems ?? [];
+    this.failures = options.failures ?? [];
+    this.#redact = redact;
+    // A brand instead of instanceof: a plugin may carry a copy of this package.
+    Object.defineProperty(this, brand, { value: true });
+    for (const key of ["name", "origin", "problems", "failures"] as const) {
+      Object.defineProperty(this, key, { enumerable: false });
+    }
+  }
+
+  get category(): ErrorCategory {
+    return errorCodes[this.code].category;
+  }
+
+  get retryable(): boolean {
+    return errorCodes[this.code].retryable;
+  }
+
+  /** Leaves out `cause` and `stack`. */
+  toJSON(): Record<string, unknown> {
+    return {
+      name: this.name,
+      code: this.code,
+      category: this.category,
+      retryable: this.retryable,
+      message: this.message,
+      origin: this.origin,
+      ...(this.problems.length > 0 && { problems: this.problems }),
+      ...(this.failures.length > 0 && { failures: this.failures.map((failure) => failure.toJSON()) }),
+    };
+  }
+
+  /** The text that `console.log` and an uncaught error show: stack and causes, secrets removed. */
+  [inspectCustom](depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
+    let text = this.stack ?? `${this.name}: ${this.message}`;
+    for (const failure of this.failures) text += `\n  [failure]: ${inspect(failure, options)}`;
+    if (this.cause !== undefined && depth >= 0) text += `\n  [cause]: ${inspect(this.cause, options)}`;
+    return this.#redact(text);
+  }
+}
+
+/** Whether a value is a `HexkitError`, also one made by another copy of this package; with `code`, of that code. */
+export function isHexkitError(value: unknown, code?: ErrorCode): value is HexkitError {
+  if (typeof value !== "object" || value === null || (value as Record<symbol, unknown>)[brand] !== true) return false;
+  return code === undefined || (value as HexkitError).code === code;
+}

@@ -1,0 +1,7 @@
+/** Takes structured log lines: pino, console and most loggers fit. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}

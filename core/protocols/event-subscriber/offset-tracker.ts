@@ -1,0 +1,41 @@
+/**
+ * Tells how far a partition may be committed when its records settle in any order: up to the first that has not.
+ * Offsets are delivered in growing order and may have gaps.
+ */
+export class OffsetTracker {
+  readonly #delivered: number[] = [];
+  readonly #settled = new Set<number>();
+  #head = 0;
+  #position: number | undefined;
+
+  /** The offset to read next after a restart: one past the last of the contiguous settled prefix; `undefined` before the first. */
+  get position(): number | undefined {
+    return this.#position;
+  }
+
+  /** Records delivered but not part of the settled prefix. */
+  get pending(): number {
+    return this.#delivered.length - this.#head;
+  }
+
+  delivered(offset: number): void {
+    this.#delivered.push(offset);
+  }
+
+  /** Marks an offset as settled and returns whether `position` moved. Unknown offsets are ignored. */
+  settle(offset: number): boolean {
+    this.#settled.add(offset);
+    let moved = false;
+    while (this.#head < this.#delivered.length && this.#settled.delete(this.#delivered[this.#head] as number)) {
+      this.#position = (this.#delivered[this.#head] as number) + 1;
+      this.#head += 1;
+      moved = true;
+    }
+    // Give the settled front back once it is the larger part; amortised, each offset is moved at most once.
+    if (this.#head > 1024 && this.#head * 2 > this.#delivered.length) {
+      this.#delivered.splice(0, this.#head);
+      this.#head = 0;
+    }
+    return moved;
+  }
+}

@@ -1,0 +1,123 @@
+import type { CallOptions } from "../call.ts";
+import type { Clock } from "../clock.ts";
+import { HexkitError } from "../errors.ts";
+import type { Logger } from "../logging.ts";
+import type { OptionsOf, OptionsSchema } from "../options.ts";
+import { namePattern, type ServiceIdentity } from "../plugin.ts";
+import type { EventPublisherDriver } from "./event-publisher/driver.ts";
+import type { EventPublisher } from "./event-publisher/event-publisher.ts";
+import type { EventSubscriberDriver } from "./event-subscriber/driver.ts";
+import type { EventSubscriber } from "./event-subscriber/event-subscriber.ts";
+
+/** The types of one protocol: what services call, what plugins implement. */
+export interface ProtocolTypes<Api, Driver> {
+  readonly api: Api;
+  readonly driver: Driver;
+}
+
+/**
+ * Every protocol by name. A package that brings its own extends it:
+ * `declare module "hexkit" { interface Protocols { mailer: ProtocolTypes<Mailer, MailerDriver> } }`.
+ */
+export interface Protocols {
+  eventPublisher: ProtocolTypes<EventPublisher, EventPublisherDriver>;
+  eventSubscriber: ProtocolTypes<EventSubscriber, EventSubscriberDriver>;
+}
+
+export type ProtocolName = keyof Protocols & string;
+/** What `registry.get` takes and what is injected: `eventPublisher`, or a named one such as `eventPublisher:audit`. */
+export type Binding = ProtocolName | `${ProtocolName}:${string}`;
+type ProtocolOf<B extends string> = B extends `${infer Name}:${string}` ? Name : B;
+/** The portable object behind a binding. */
+export type Api<B extends string> = ProtocolOf<B> extends ProtocolName ? Protocols[ProtocolOf<B>]["api"] : never;
+export type DriverOf<Name extends ProtocolName> = Protocols[Name]["driver"];
+
+/** When something is closed: earlier phases first; within one, all at once. */
+export type ClosePhase = "subscriptions" | "relays" | "publishers" | "clients";
+
+/** What a protocol's portable object is given besides its driver. */
+export interface ProtocolContext<Settings = Record<string, unknown>> {
+  readonly binding: string;
+  readonly settings: Settings;
+  readonly service: ServiceIdentity;
+  /** Redacts secrets and names the binding in each line. */
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /**
+   * Runs one operation on the driver: refuses it after closing, ends it on the caller's signal, and turns whatever the
+   * driver throws into a `HexkitError` that names `operation` and `subject`, once.
+   * @throws ERR_HEXKIT_CLOSED, ERR_HEXKIT_ABORTED, or the code by which the plugin classifies the driver's error.
+   */
+  call<Result>(operation: string, subject: string, options: CallOptions | undefined, work: (signal: AbortSignal | undefined) => Promise<Result>): Promise<Result>;
+  /** Makes the `HexkitError` for an error of the driver, or returns one that is one already. */
+  mapError(error: unknown, operation: string, subject: string): HexkitError;
+  /** Registers what to do when the registry closes; `signal` aborts when the phase's time is over. */
+  onClose(phase: ClosePhase, work: (signal: AbortSignal) => Promise<void>): void;
+  /** Adds to the binding's part of `health()`. `ok: false` makes the whole report not ok. */
+  onHealth(report: () => { readonly ok: boolean } & Readonly<Record<string, unknown>>): void;
+  /** Tells `serve` that the service cannot go on. */
+  fail(error: unknown): void;
+}
+
+/** One part of a composed protocol: the driver and surroundings of the binding that it is built on. */
+export interface ProtocolPart<Driver = unknown> {
+  readonly driver: Driver;
+  readonly context: ProtocolContext;
+}
+
+/** A protocol as the registry knows it. Its types are checked by `defineProtocol` and erased here. */
+export interface ProtocolDefinition {
+  /** Lower camel case; what services ask for. */
+  readonly name: string;
+  /** Who defines it, such as `@acme/mailer`. Two protocols of one name with another `id` or `version` clash. */
+  readonly id: string;
+  readonly version: number;
+  readonly summary: string;
+  readonly settings: OptionsSchema;
+  /** Whether a binding needs `service.name` in the configuration. */
+  readonly needsServiceName?: boolean;
+  /** For a composed protocol: the setting that names a binding → the protocol of that binding. */
+  readonly composes?: Readonly<Record<string, string>>;
+  create(driver: never, context: ProtocolContext<never>): unknown;
+}
+
+/**
+ * Defines a protocol over a driver. Only checks and marks its argument.
+ * @throws ERR_HEXKIT_PLUGIN_INVALID if the name is not lower camel case.
+ */
+export function defineProtocol<Name extends ProtocolName, const Schema extends OptionsSchema>(definition: {
+  readonly name: Name;
+  readonly id: string;
+  readonly version: number;
+  readonly summary: string;
+  readonly settings: Schema;
+  readonly needsServiceName?: boolean;
+  create(driver: DriverOf<Name>, context: ProtocolContext<OptionsOf<Schema>>): Protocols[Name]["api"];
+}): ProtocolDefinition {
+  return checked(definition);
+}
+
+/**
+ * Defines a protocol that is built from bindings of other protocols and has no driver of its own.
+ * `composes` gives each setting that names a binding its protocol; the setting's default is the unnamed binding.
+ * @throws ERR_HEXKIT_PLUGIN_INVALID if the name is not lower camel case.
+ */
+export function defineComposedProtocol<Name extends ProtocolName, const Schema extends OptionsSchema, Parts extends Readonly<Record<string, ProtocolName>>>(definition: {
+  readonly name: Name;
+  readonly id: string;
+  readonly version: number;
+  readonly summary: string;
+  readonly settings: Schema;
+  readonly needsServiceName?: boolean;
+  readonly composes: Parts;
+  create(parts: { readonly [Part in keyof Parts]: ProtocolPart<DriverOf<Parts[Part]>> }, context: ProtocolContext<OptionsOf<Schema>>): Protocols[Name]["api"];
+}): ProtocolDefinition {
+  return checked(definition);
+}
+
+function checked(definition: Omit<ProtocolDefinition, "create"> & { create: unknown }): ProtocolDefinition {
+  if (!namePattern.test(definition.name)) {
+    throw new HexkitError("ERR_HEXKIT_PLUGIN_INVALID", `protocol name ${JSON.stringify(definition.name)}: use lower camel case, such as "mailer"`);
+  }
+  return Object.freeze({ ...definition }) as ProtocolDefinition;
+}
