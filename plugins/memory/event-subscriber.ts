@@ -1,0 +1,14 @@
+import type { EventSink, EventSource, EventSubscriberDriver, JoinRequest } from "../../core/protocols/event-subscriber/driver.ts";
+import type { MemoryClient } from "./client.ts";
+
+export class MemorySubscriberDriver implements EventSubscriberDriver {
+  readonly #client: MemoryClient;
+
+  constructor(client: MemoryClient) {
+    this.#client = client;
+  }
+
+  async join(request: JoinRequest, sink: EventSink): Promise<EventSource> {
+    return this.#client.broker.join(request, this.#client.options.partitions, sink);
+  }
+}

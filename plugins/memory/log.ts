@@ -1,0 +1,99 @@
+import type { SourceRecord, TopicPartition } from "../../core/protocols/event-subscriber/driver.ts";
+import type { Assignment } from "./group.ts";
+
+/** Text is kept as it came: strings cannot change under their owner, so only the way out needs bytes. */
+export type Stored = string | Uint8Array | null;
+
+/** What is kept of a record; topic, partition and offset follow from where it lies. */
+export interface StoredRecord {
+  readonly key: Stored;
+  readonly value: Stored;
+  readonly headers: readonly (readonly [name: string, value: Stored])[];
+  readonly timestampMs: number;
+}
+
+/** One partition: an append-only log, and the assignments that read it. */
+export class PartitionLog implements TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly lane: string;
+  /** One per group at most. */
+  readonly readers = new Set<Assignment>();
+  readonly #records: StoredRecord[] = [];
+
+  constructor(topic: string, partition: number) {
+    this.topic = topic;
+    this.partition = partition;
+    this.lane = `${topic}/${partition}`;
+  }
+
+  get end(): number {
+    return this.#records.length;
+  }
+
+  append(record: StoredRecord): void {
+    this.#records.push({
+      key: copied(record.key),
+      value: copied(record.value),
+      headers: record.headers.map(([name, value]) => [name, copied(value)]),
+      timestampMs: record.timestampMs,
+    });
+  }
+
+  wakeReaders(): void {
+    for (const reader of this.readers) reader.member.wake();
+  }
+
+  /** Fresh copies of at most `count` records, for one assignment. */
+  read(from: number, count: number, assignment: Assignment): SourceRecord[] {
+    const end = Math.min(from + count, this.#records.length);
+    const records: SourceRecord[] = [];
+    for (let offset = from; offset < end; offset += 1) {
+      records.push(new DeliveredRecord(this, offset, this.#records[offset] as StoredRecord, assignment));
+    }
+    return records;
+  }
+}
+
+/** A record on its way to a member. Remembers its assignment, so that an acknowledgement from before a rebalance is known. */
+export class DeliveredRecord implements SourceRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly headers: readonly (readonly [name: string, value: Uint8Array | null])[];
+  readonly timestampMs: number;
+  readonly #assignment: Assignment;
+
+  constructor(log: PartitionLog, offset: number, stored: StoredRecord, assignment: Assignment) {
+    this.topic = log.topic;
+    this.partition = log.partition;
+    this.offset = offset;
+    this.key = bytes(stored.key);
+    this.value = bytes(stored.value);
+    this.headers = stored.headers.map(([name, value]) => [name, bytes(value)]);
+    this.timestampMs = stored.timestampMs;
+    this.#assignment = assignment;
+  }
+
+  static assignmentOf(record: SourceRecord): Assignment | undefined {
+    return #assignment in record ? record.#assignment : undefined;
+  }
+}
+
+/** FNV-1a: stable over processes, and fast on the short keys of events. */
+export function partitionOf(key: string, partitions: number): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < key.length; index += 1) hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
+  return (hash >>> 0) % partitions;
+}
+
+function copied(stored: Stored): Stored {
+  return stored instanceof Uint8Array ? new Uint8Array(stored) : stored;
+}
+
+function bytes(stored: Stored): Uint8Array | null {
+  if (stored === null) return null;
+  return typeof stored === "string" ? Buffer.from(stored) : new Uint8Array(stored);
+}
