@@ -1,4 +1,4 @@
-import type { EventSink, EventSource, JoinRequest } from "../../core/protocols/event-subscriber/driver.ts";
+import type { EventSink, EventSource, JoinRequest } from "../../core/index.ts";
 import { Group } from "./group.ts";
 import { PartitionLog, partitionOf, type StoredRecord } from "./log.ts";
 
@@ -34,7 +34,11 @@ export class MemoryBroker {
       group = new Group();
       this.#groups.set(request.group, group);
     }
-    return group.join(request, request.topics.flatMap((topic) => this.topic(topic, partitions)), sink);
+    return group.join(
+      request,
+      request.topics.flatMap((topic) => this.topic(topic, partitions)),
+      sink,
+    );
   }
 
   /** Forgets everything; sources that are still reading fail. */

@@ -1,5 +1,4 @@
-import type { Clock } from "../../core/clock.ts";
-import type { ProviderContext } from "../../core/plugin.ts";
+import type { Clock, ProviderContext } from "../../core/index.ts";
 import type { MemoryBroker } from "./broker.ts";
 import type { MemoryOptions } from "./options.ts";
 import { enterSpace } from "./spaces.ts";

@@ -1,5 +1,4 @@
-import type { CallOptions } from "../../core/call.ts";
-import type { EventPublisherDriver, OutgoingRecord, SendOutcome } from "../../core/protocols/event-publisher/driver.ts";
+import type { CallOptions, EventPublisherDriver, OutgoingRecord, SendOutcome } from "../../core/index.ts";
 import type { MemoryClient } from "./client.ts";
 import type { PartitionLog } from "./log.ts";
 

@@ -1,4 +1,4 @@
-import type { EventSink, EventSource, EventSubscriberDriver, JoinRequest } from "../../core/protocols/event-subscriber/driver.ts";
+import type { EventSink, EventSource, EventSubscriberDriver, JoinRequest } from "../../core/index.ts";
 import type { MemoryClient } from "./client.ts";
 
 export class MemorySubscriberDriver implements EventSubscriberDriver {

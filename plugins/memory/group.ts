@@ -1,4 +1,4 @@
-import type { EventSink, EventSource, JoinRequest, SourceRecord, TopicPartition } from "../../core/protocols/event-subscriber/driver.ts";
+import type { EventSink, EventSource, JoinRequest, SourceRecord, TopicPartition } from "../../core/index.ts";
 import { OffsetTracker } from "../../core/protocols/event-subscriber/offset-tracker.ts";
 import { DeliveredRecord, type PartitionLog } from "./log.ts";
 
@@ -115,7 +115,8 @@ export class Group {
       target.set(log, member);
       load.set(member, (load.get(member) as number) + 1);
     };
-    const lightest = (members: readonly Member[]): Member => members.reduce((best, member) => ((load.get(member) as number) < (load.get(best) as number) ? member : best));
+    const lightest = (members: readonly Member[]): Member =>
+      members.reduce((best, member) => ((load.get(member) as number) < (load.get(best) as number) ? member : best));
 
     const free: PartitionLog[] = [];
     for (const log of candidates.keys()) {

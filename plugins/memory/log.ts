@@ -1,7 +1,7 @@
-import type { SourceRecord, TopicPartition } from "../../core/protocols/event-subscriber/driver.ts";
+import type { SourceRecord, TopicPartition } from "../../core/index.ts";
 import type { Assignment } from "./group.ts";
 
-/** Text is kept as it came: strings cannot change under their owner, so only the way out needs bytes. */
+/** Text stays text until it is read: strings cannot change under their owner, so the way in needs no copy. */
 export type Stored = string | Uint8Array | null;
 
 /** What is kept of a record; topic, partition and offset follow from where it lies. */
@@ -31,13 +31,9 @@ export class PartitionLog implements TopicPartition {
     return this.#records.length;
   }
 
+  /** The record is the log's from now on. */
   append(record: StoredRecord): void {
-    this.#records.push({
-      key: copied(record.key),
-      value: copied(record.value),
-      headers: record.headers.map(([name, value]) => [name, copied(value)]),
-      timestampMs: record.timestampMs,
-    });
+    this.#records.push(record);
   }
 
   wakeReaders(): void {
@@ -87,10 +83,6 @@ export function partitionOf(key: string, partitions: number): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < key.length; index += 1) hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
   return (hash >>> 0) % partitions;
-}
-
-function copied(stored: Stored): Stored {
-  return stored instanceof Uint8Array ? new Uint8Array(stored) : stored;
 }
 
 function bytes(stored: Stored): Uint8Array | null {

@@ -1,4 +1,4 @@
-import type { OptionsOf, OptionsSchema } from "../../core/options.ts";
+import type { OptionsOf, OptionsSchema } from "../../core/index.ts";
 
 export const memoryOptions = {
   type: "object",
@@ -7,7 +7,8 @@ export const memoryOptions = {
     space: {
       type: "string",
       minLength: 1,
-      description: "Name of a space shared by everything in the process that names it. Default: one of the registry's own, gone when it closes.",
+      description:
+        "Name of a space shared by everything in the process that names it. Default: one of the registry's own, gone when it closes.",
     },
     partitions: { type: "integer", minimum: 1, default: 3, description: "Partitions of a topic that is created by its first use." },
     maxMessageBytes: { type: "integer", minimum: 1, default: 1_048_576, description: "Largest key plus value of an event, in bytes." },

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { OutgoingRecord } from "../../../core/protocols/event-publisher/driver.ts";
+import type { OutgoingRecord } from "../../../core/index.ts";
 import { join, openDrivers, type RecordingSink, record, send, turns } from "./drivers.ts";
 
-const numbered = (count: number, topic = "t"): OutgoingRecord[] => Array.from({ length: count }, (_, index) => record(topic, `key-${index}`, String(index)));
+const numbered = (count: number, topic = "t"): OutgoingRecord[] =>
+  Array.from({ length: count }, (_, index) => record(topic, `key-${index}`, String(index)));
 const held = (sink: RecordingSink): string[] => [...sink.holding].sort();
 
 describe("memory: publishing", () => {
@@ -92,7 +93,10 @@ describe("memory: groups", () => {
     await send(publisher, numbered(1000));
     const { sink } = await join(subscriber, { topics: ["t"] });
     await turns();
-    assert.deepEqual(sink.received.map(({ offset }) => offset), Array.from({ length: 1000 }, (_, index) => index));
+    assert.deepEqual(
+      sink.received.map(({ offset }) => offset),
+      Array.from({ length: 1000 }, (_, index) => index),
+    );
   });
 
   it("stops at a pause, also within a backlog, and goes on where it stopped", async () => {
@@ -107,7 +111,10 @@ describe("memory: groups", () => {
     sink.onRecords = () => {};
     source.resume([{ topic: "t", partition: 0 }]);
     await turns();
-    assert.deepEqual(sink.received.map(({ offset }) => offset), Array.from({ length: 1000 }, (_, index) => index));
+    assert.deepEqual(
+      sink.received.map(({ offset }) => offset),
+      Array.from({ length: 1000 }, (_, index) => index),
+    );
     assert.equal(source.lag(), 0);
   });
 
@@ -166,9 +173,10 @@ describe("memory: groups", () => {
     const one = await join(subscriber, { topics: ["t"] });
     await turns();
     let letGo = (): void => {};
-    one.sink.onRevoked = () => new Promise((resolve) => {
-      letGo = resolve;
-    });
+    one.sink.onRevoked = () =>
+      new Promise((resolve) => {
+        letGo = resolve;
+      });
     const two = await join(subscriber, { topics: ["t"] });
     await turns();
     assert.deepEqual(held(two.sink), []);

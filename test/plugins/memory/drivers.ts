@@ -1,13 +1,26 @@
-import type { Clock } from "../../../core/clock.ts";
-import type { Plugin, ProviderContext } from "../../../core/plugin.ts";
-import type { EventPublisherDriver, OutgoingRecord } from "../../../core/protocols/event-publisher/driver.ts";
-import type { EventSink, EventSource, EventSubscriberDriver, JoinRequest, SourceRecord, TopicPartition } from "../../../core/protocols/event-subscriber/driver.ts";
+import type {
+  Clock,
+  EventPublisherDriver,
+  EventSink,
+  EventSource,
+  EventSubscriberDriver,
+  JoinRequest,
+  OutgoingRecord,
+  Plugin,
+  ProviderContext,
+  SourceRecord,
+  TopicPartition,
+} from "../../../core/index.ts";
 import { plugin } from "../../../plugins/memory/index.ts";
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /** The two drivers of one memory provider, as a registry would hold them. */
-export async function openDrivers(options: { space?: string; partitions?: number } = {}, scope: object = {}, clock: Clock = { now: () => 1_700_000_000_000, sleep: async () => {} }) {
+export async function openDrivers(
+  options: { space?: string; partitions?: number } = {},
+  scope: object = {},
+  clock: Clock = { now: () => 1_700_000_000_000, sleep: async () => {} },
+) {
   const context: ProviderContext = {
     provider: "memory",
     plugin: "memory",
@@ -74,7 +87,10 @@ export class RecordingSink implements EventSink {
   }
 }
 
-export async function join(subscriber: EventSubscriberDriver, request: Partial<JoinRequest> & { topics: readonly string[] }): Promise<{ sink: RecordingSink; source: EventSource }> {
+export async function join(
+  subscriber: EventSubscriberDriver,
+  request: Partial<JoinRequest> & { topics: readonly string[] },
+): Promise<{ sink: RecordingSink; source: EventSource }> {
   const sink = new RecordingSink();
   const source = await subscriber.join({ group: "group", clientId: "test.001", from: "earliest", ...request }, sink);
   sink.source = source;
