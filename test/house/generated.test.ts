@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { snake, variableOf } from "../../config/names.ts";
+import { errorCodes } from "../../core/errors.ts";
+import { builtinPlugins } from "../../core/loader.ts";
+import type { Plugin } from "../../core/plugin.ts";
+import { builtinProtocols } from "../../core/protocols/builtin.ts";
+import { generated, generatedSection, propertyTable, table, withSection } from "./generated-file.ts";
+
+async function plugins(): Promise<Plugin[]> {
+  const modules = await Promise.all(builtinPlugins.map((name) => import(`../../plugins/${name}/index.ts`)));
+  return modules.map(({ plugin }) => plugin as Plugin);
+}
+
+/** The variable of an option or setting below a provider's or binding's name. */
+const variableBelow =
+  (name: string) =>
+  (path: readonly string[]): string =>
+    [variableOf(name), ...path.map(snake)].join("_");
+
+describe("generated documents and files", () => {
+  it("README.md: the error codes", () => {
+    const rows = Object.entries(errorCodes).map(([code, { category, retryable, summary }]) => [
+      `\`${code}\``,
+      category,
+      retryable ? "yes" : "no",
+      summary,
+    ]);
+    generatedSection("README.md", "errors", table(["Code", "Category", "Retryable", "Meaning"], rows));
+  });
+
+  it("README.md: which plugin has a driver for which protocol", async () => {
+    const all = await plugins();
+    const names = [...new Set([...builtinProtocols.map(({ name }) => name), ...all.flatMap(({ provides }) => Object.keys(provides))])];
+    const rows = names.map((name) => {
+      const parts = Object.values(builtinProtocols.find((protocol) => protocol.name === name)?.composes ?? {});
+      const driver = (plugin: Plugin): string => (parts.length > 0 ? `from ${parts.join(", ")}` : plugin.provides[name] ? "yes" : "");
+      return [`\`${name}\``, ...all.map(driver)];
+    });
+    generatedSection("README.md", "protocols", table(["Protocol", ...all.map(({ name }) => `\`${name}\``)], rows));
+  });
+
+  it("README.md: the protocols' settings", () => {
+    const parts = builtinProtocols
+      .filter(({ settings }) => Object.keys(settings.properties).length > 0)
+      .map(({ name, summary, settings }) => `#### ${name}\n\n${summary}\n\n${propertyTable(settings, variableBelow(name))}`);
+    generatedSection("README.md", "settings", parts.join("\n\n"));
+  });
+
+  for (const name of builtinPlugins) {
+    it(`plugins/${name}/README.md: the options`, async () => {
+      const { plugin } = (await import(`../../plugins/${name}/index.ts`)) as { plugin: Plugin };
+      generatedSection(`plugins/${name}/README.md`, "options", propertyTable(plugin.options, variableBelow(name)));
+    });
+  }
+
+  it("hexkit.config.schema.json", async () => {
+    const { configSchema } = await import("../../config/index.ts");
+    const all = await plugins();
+    const schema = configSchema({
+      protocols: Object.fromEntries(builtinProtocols.map((protocol) => [protocol.name, protocol])),
+      plugins: Object.fromEntries(
+        all.map((plugin) => [plugin.name, { name: plugin.name, options: plugin.options, provides: Object.keys(plugin.provides) }]),
+      ),
+      builtinPlugins,
+    });
+    generated("hexkit.config.schema.json", `${JSON.stringify(schema, null, 2)}\n`);
+  });
+});
+
+describe("the table writer", () => {
+  it("aligns, escapes bars and joins lines", () => {
+    assert.equal(table(["A", "Bee"], [["x|y", "1\n2"]]), "| A    | Bee |\n| ---- | --- |\n| x\\|y | 1 2 |");
+  });
+
+  it("exchanges one section and keeps the rest", () => {
+    const document = "a\n<!-- generated: one -->\nold\n<!-- end -->\nb\n<!-- generated: two -->\nkept\n<!-- end -->\n";
+    const changed = withSection(document, "one", "new");
+    assert.equal(changed, "a\n<!-- generated: one -->\n\nnew\n\n<!-- end -->\nb\n<!-- generated: two -->\nkept\n<!-- end -->\n");
+    assert.equal(withSection(changed, "one", "new"), changed);
+    assert.throws(() => withSection(document, "three", "new"), /no section/);
+  });
+
+  it("shows required, default, secret and nested options with their variables", () => {
+    const text = propertyTable(
+      {
+        required: ["hosts"],
+        properties: {
+          hosts: { type: "array", items: { type: "string" }, description: "Hosts." },
+          mode: { enum: ["a", "b"], default: "a", description: "Mode." },
+          login: { type: "object", properties: { passWord: { type: "string", writeOnly: true, description: "Secret." } } },
+        },
+      },
+      variableBelow("mail"),
+    );
+    const cells = text.split("\n").map((line) => line.split("|").map((cell) => cell.trim()));
+    assert.deepEqual(cells[2]?.slice(1, 6), ["`hosts`", "list of strings", "required", "`HEXKIT_MAIL_HOSTS`", "Hosts."]);
+    assert.deepEqual(cells[3]?.slice(1, 6), ["`mode`", '`"a"` or `"b"`', '`"a"`', "`HEXKIT_MAIL_MODE`", "Mode."]);
+    assert.deepEqual(cells[4]?.slice(1, 6), [
+      "`login.passWord`",
+      "secret string",
+      "none",
+      "`HEXKIT_MAIL_LOGIN_PASS_WORD`, or `HEXKIT_MAIL_LOGIN_PASS_WORD_FILE`",
+      "Secret.",
+    ]);
+  });
+});
