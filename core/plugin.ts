@@ -1,17 +1,12 @@
 import type { Clock } from "./clock.ts";
 import { type ErrorCode, HexkitError } from "./errors.ts";
 import type { Logger } from "./logging.ts";
+import { namePattern, type ServiceIdentity } from "./names.ts";
 import type { OptionsOf, OptionsSchema } from "./options.ts";
 import type { DriverOf, ProtocolDefinition, ProtocolName } from "./protocols/index.ts";
 
 /** The version of the plugin interface that this package speaks. */
 export const apiVersion = 1;
-
-/** Who the service is: `name` is shared by its instances, `instance` tells them apart. */
-export interface ServiceIdentity {
-  readonly name: string;
-  readonly instance: string;
-}
 
 /** What a provider learns about its surroundings. Drivers use this and no globals. */
 export interface ProviderContext {
@@ -73,8 +68,6 @@ export interface Plugin {
 }
 
 const brand = Symbol.for("hexkit.Plugin");
-/** What names of plugins, providers, protocols and bindings look like. */
-export const namePattern = /^[a-z][A-Za-z0-9]*$/;
 
 /**
  * Makes a plugin. Only checks and marks its argument; nothing is connected.

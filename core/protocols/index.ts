@@ -1,9 +1,9 @@
 import type { CallOptions } from "../call.ts";
 import type { Clock } from "../clock.ts";
-import { HexkitError } from "../errors.ts";
+import { type ErrorCode, HexkitError } from "../errors.ts";
 import type { Logger } from "../logging.ts";
+import { namePattern, type ServiceIdentity } from "../names.ts";
 import type { OptionsOf, OptionsSchema } from "../options.ts";
-import { namePattern, type ServiceIdentity } from "../plugin.ts";
 import type { EventPublisherDriver } from "./event-publisher/driver.ts";
 import type { EventPublisher } from "./event-publisher/event-publisher.ts";
 import type { EventSubscriberDriver } from "./event-subscriber/driver.ts";
@@ -38,7 +38,14 @@ export type ClosePhase = "subscriptions" | "relays" | "publishers" | "clients";
 /** What a protocol's portable object is given besides its driver. */
 export interface ProtocolContext<Settings = Record<string, unknown>> {
   readonly binding: string;
+  /** Name of the plugin below, for telemetry; of a composed protocol, its own name. */
+  readonly system: string;
   readonly settings: Settings;
+  /**
+   * The settings with some replaced for one call, under the same rules as in the configuration.
+   * @throws ERR_HEXKIT_INVALID_ARGUMENT for an unknown setting or a bad value.
+   */
+  overlay(some: object): Settings;
   readonly service: ServiceIdentity;
   /** Redacts secrets and names the binding in each line. */
   readonly logger: Logger;
@@ -51,6 +58,10 @@ export interface ProtocolContext<Settings = Record<string, unknown>> {
   call<Result>(operation: string, subject: string, options: CallOptions | undefined, work: (signal: AbortSignal | undefined) => Promise<Result>): Promise<Result>;
   /** Makes the `HexkitError` for an error of the driver, or returns one that is one already. */
   mapError(error: unknown, operation: string, subject: string): HexkitError;
+  /** Makes an error of our own, whose message begins with the binding and its provider. */
+  error(code: ErrorCode, message: string, cause?: unknown): HexkitError;
+  /** Aborts when the registry begins to close: from then on no call is taken. */
+  readonly closing: AbortSignal;
   /** Registers what to do when the registry closes; `signal` aborts when the phase's time is over. */
   onClose(phase: ClosePhase, work: (signal: AbortSignal) => Promise<void>): void;
   /** Adds to the binding's part of `health()`. `ok: false` makes the whole report not ok. */

@@ -39,7 +39,10 @@ export interface SourceTrouble {
  * Per partition the source delivers in offset order, each offset once per assignment.
  */
 export interface EventSink {
-  /** These partitions are this member's from now on; delivery begins after it. */
+  /**
+   * These partitions are this member's from now on; delivery begins after it. Called after every (re)join, also with none.
+   * Start positions are fixed by then: a new group that begins at the latest gets whatever is published from here on.
+   */
   assigned(partitions: readonly TopicPartition[]): void;
   /** Records of one partition. The engine takes them all; it calls `pause` when it has enough. */
   records(partition: TopicPartition, records: readonly SourceRecord[]): void;

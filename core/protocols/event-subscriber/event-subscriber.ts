@@ -34,6 +34,8 @@ export interface Translator {
   readonly topics: readonly string[];
   /** Events of other types are passed over. Not empty. */
   readonly types: readonly string[];
+  /** Runs once before the group is joined; its rejection fails the subscription. */
+  prepare?(): Promise<void>;
   consume(event: ReceivedEvent, context: EventContext): void | Promise<void>;
 }
 

@@ -22,8 +22,9 @@ export class OffsetTracker {
     this.#delivered.push(offset);
   }
 
-  /** Marks an offset as settled and returns whether `position` moved. Unknown offsets are ignored. */
+  /** Marks a delivered offset as settled and returns whether `position` moved. Repeating it changes nothing. */
   settle(offset: number): boolean {
+    if (this.#position !== undefined && offset < this.#position) return false;
     this.#settled.add(offset);
     let moved = false;
     while (this.#head < this.#delivered.length && this.#settled.delete(this.#delivered[this.#head] as number)) {

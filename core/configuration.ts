@@ -1,0 +1,92 @@
+import type { Resolution, ResolvedConfig, Vocabulary } from "../config/index.ts";
+import { type ConfigProblem, HexkitError } from "./errors.ts";
+import { builtinPlugins, collectProtocols, loadPlugins } from "./loader.ts";
+import type { OptionsSchema } from "./options.ts";
+import type { Plugin } from "./plugin.ts";
+import { builtinProtocols } from "./protocols/builtin.ts";
+import type { ProtocolDefinition } from "./protocols/index.ts";
+import { createRedact, type Redact } from "./redaction.ts";
+
+/** Where the configuration comes from. */
+export interface ConfigSources {
+  /** A file's path, several separated by commas (later over earlier), or the configuration itself. Default: `HEXKIT_CONFIG`, then `hexkit.config.json` in the working directory, if there is one. */
+  readonly config?: string | object;
+  /** Default: `process.env`. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Plugins that answer to their name without being imported: for bundled applications and tests. */
+  readonly plugins?: readonly Plugin[];
+  /** Protocols of the service's own. */
+  readonly protocols?: readonly ProtocolDefinition[];
+}
+
+/** The effective configuration, for people: no secret is in it. */
+export interface ConfigReport {
+  readonly ok: boolean;
+  readonly problems: readonly ConfigProblem[];
+  /** Every value with its place and where it comes from; secrets are masked. */
+  readonly values: Resolution["values"];
+}
+
+export interface Configuration {
+  readonly config: ResolvedConfig | undefined;
+  readonly report: ConfigReport;
+  readonly plugins: ReadonlyMap<string, Plugin>;
+  readonly protocols: ReadonlyMap<string, ProtocolDefinition>;
+  readonly redact: Redact;
+  /** What is wrong with some settings of a protocol, each as `name: reason`; fills in defaults. */
+  checkSettings(schema: OptionsSchema, settings: object): readonly string[];
+}
+
+/** Reads the sources, loads the plugins that they name, validates everything. Connects to nothing; problems come back as data. */
+export async function configure({ config, env = process.env, plugins: given = [], protocols: own = [] }: ConfigSources): Promise<Configuration> {
+  const { readSources, resolveConfig, Validator } = await import("../config/index.ts");
+  const sources = readSources({ config, env, cwd: process.cwd() });
+  const ahead = collectProtocols([
+    { from: "hexkit", protocols: builtinProtocols },
+    { from: "openRegistry({ protocols })", protocols: own },
+    ...given.map((plugin) => ({ from: `plugin ${plugin?.name}`, protocols: plugin?.protocols ?? [] })),
+  ]);
+  const loaded = await loadPlugins(sources.references([...ahead.protocols.keys()], [...builtinPlugins, ...given.map((plugin) => plugin?.name)]), given);
+  const { protocols, problems: clashes } = collectProtocols([
+    { from: "hexkit", protocols: builtinProtocols },
+    { from: "openRegistry({ protocols })", protocols: own },
+    ...[...loaded.plugins.values()].map((plugin) => ({ from: `plugin ${plugin.name}`, protocols: plugin.protocols ?? [] })),
+  ]);
+  const validator = new Validator();
+  const resolution = resolveConfig(sources, vocabulary(loaded.plugins, protocols));
+  const problems = [...loaded.problems, ...clashes, ...resolution.problems];
+  return {
+    config: problems.length === 0 ? resolution.config : undefined,
+    report: { ok: problems.length === 0, problems, values: resolution.values },
+    plugins: loaded.plugins,
+    protocols,
+    redact: createRedact(resolution.secrets),
+    checkSettings: (schema, settings) => validator.check(schema, settings).map(({ pointer, message }) => `${pointer.slice(1).replaceAll("/", ".")}: ${message}`),
+  };
+}
+
+/** What the configuration may contain, as the config room takes it. */
+export function vocabulary(plugins: ReadonlyMap<string, Plugin>, protocols: ReadonlyMap<string, ProtocolDefinition>): Vocabulary {
+  return {
+    protocols: Object.fromEntries(protocols),
+    plugins: Object.fromEntries(
+      [...plugins].map(([specifier, plugin]) => [specifier, { name: plugin.name, options: plugin.options, provides: Object.keys(plugin.provides) }]),
+    ),
+    builtinPlugins: [...builtinPlugins],
+  };
+}
+
+/**
+ * Checks a configuration without connecting to anything and gives every effective value with its origin.
+ * Does not throw for bad configuration: `problems` lists what `openRegistry` would refuse.
+ */
+export async function inspectConfig(sources: ConfigSources = {}): Promise<ConfigReport> {
+  return (await configure(sources)).report;
+}
+
+/** @throws ERR_HEXKIT_CONFIG_INVALID */
+export function configError(problems: readonly ConfigProblem[], redact: Redact): HexkitError {
+  const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
+  const list = problems.map(({ place, message }) => `- ${place}: ${message}`).join("\n");
+  return new HexkitError("ERR_HEXKIT_CONFIG_INVALID", `the configuration has ${count}:\n${list}`, { problems, redact });
+}

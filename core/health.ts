@@ -1,0 +1,57 @@
+import { untilAborted } from "./call.ts";
+import type { Provider } from "./lifecycle.ts";
+import type { Redact } from "./redaction.ts";
+
+export interface ProviderHealth {
+  readonly plugin: string;
+  readonly status: "up" | "down";
+  /** How long the check took. */
+  readonly latencyMs: number;
+  /** Why it is down. */
+  readonly error?: string;
+}
+
+export interface HealthReport {
+  /** Every provider is up and no binding says otherwise. */
+  readonly ok: boolean;
+  /** The registry has been closed; nothing was asked. */
+  readonly closed: boolean;
+  readonly providers: Readonly<Record<string, ProviderHealth>>;
+  /** What bindings say of themselves, such as a subscription's state, lag and counters. */
+  readonly bindings: Readonly<Record<string, { readonly ok: boolean } & Readonly<Record<string, unknown>>>>;
+}
+
+export interface HealthSource {
+  readonly binding: string;
+  readonly report: () => { readonly ok: boolean } & Readonly<Record<string, unknown>>;
+}
+
+export async function createHealth(
+  closed: boolean,
+  providers: ReadonlyMap<string, Provider>,
+  sources: readonly HealthSource[],
+  timeoutMs: number,
+  redact: Redact,
+): Promise<HealthReport> {
+  const checked = closed ? [] : await Promise.all([...providers.values()].map((provider) => checkProvider(provider, timeoutMs, redact)));
+  const bindings = Object.fromEntries(sources.map(({ binding, report }) => [binding, report()]));
+  const ok = !closed && checked.every(([, { status }]) => status === "up") && Object.values(bindings).every((binding) => binding.ok);
+  return { ok, closed, providers: Object.fromEntries(checked), bindings };
+}
+
+async function checkProvider(provider: Provider, timeoutMs: number, redact: Redact): Promise<[string, ProviderHealth]> {
+  const started = performance.now();
+  const plugin = provider.plugin.name;
+  const took = (): number => Math.round((performance.now() - started) * 10) / 10;
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+  try {
+    await untilAborted(provider.check(deadline.signal), deadline.signal);
+    return [provider.name, { plugin, status: "up", latencyMs: took() }];
+  } catch (error) {
+    const reason = redact(error instanceof Error ? error.message : String(error));
+    return [provider.name, { plugin, status: "down", latencyMs: took(), error: reason }];
+  } finally {
+    clearTimeout(timer);
+  }
+}

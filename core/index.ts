@@ -1,0 +1,57 @@
+export type { CallOptions } from "./call.ts";
+export { type Clock, systemClock } from "./clock.ts";
+export { type ConfigReport, type ConfigSources, inspectConfig } from "./configuration.ts";
+export {
+  currentCorrelationId,
+  getCorrelationId,
+  newCorrelationId,
+  parseCorrelationId,
+  withCorrelationId,
+  withNewCorrelationId,
+} from "./correlation.ts";
+export { type ConfigProblem, type ErrorCategory, type ErrorCode, type ErrorOrigin, errorCodes, HexkitError, type HexkitErrorOptions, isHexkitError } from "./errors.ts";
+export type { HealthReport, ProviderHealth } from "./health.ts";
+export type { Logger } from "./logging.ts";
+export type { ServiceIdentity } from "./names.ts";
+export type { OptionSchema, OptionsOf, OptionsSchema } from "./options.ts";
+export { apiVersion, definePlugin, isPlugin, type Plugin, type PluginDefinition, type ProviderContext } from "./plugin.ts";
+export type { EventPublisherDriver, OutgoingRecord, SendOutcome } from "./protocols/event-publisher/driver.ts";
+export type { EventPublisher, OutgoingEvent, Payload, PayloadValue } from "./protocols/event-publisher/event-publisher.ts";
+export type {
+  EventSink,
+  EventSource,
+  EventSubscriberDriver,
+  JoinRequest,
+  SourceRecord,
+  SourceTrouble,
+  TopicPartition,
+} from "./protocols/event-subscriber/driver.ts";
+export type {
+  EventContext,
+  EventSubscriber,
+  ReceivedEvent,
+  Subscription,
+  SubscriptionState,
+  SubscriptionStats,
+  Translator,
+} from "./protocols/event-subscriber/event-subscriber.ts";
+export { OffsetTracker } from "./protocols/event-subscriber/offset-tracker.ts";
+export type { SubscriberSettings } from "./protocols/event-subscriber/settings.ts";
+export { eventTranslator } from "./protocols/event-subscriber/translator.ts";
+export {
+  type Api,
+  type Binding,
+  type ClosePhase,
+  defineComposedProtocol,
+  defineProtocol,
+  type DriverOf,
+  type ProtocolContext,
+  type ProtocolDefinition,
+  type ProtocolName,
+  type ProtocolPart,
+  type Protocols,
+  type ProtocolTypes,
+} from "./protocols/index.ts";
+export { type CloseOptions, type OpenOptions, openRegistry, type Registry } from "./registry.ts";
+export type { JsonSchema, Schema, SchemaInput, SchemaOutput, StandardSchema } from "./schema.ts";
+export type { ServeOptions } from "./serve.ts";

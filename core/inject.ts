@@ -1,0 +1,8 @@
+// tsyringe refuses to load without it.
+import "reflect-metadata";
+
+/**
+ * The decorators that mark a service's classes for `registry.container`. A class to be resolved needs `@injectable()`,
+ * and `@inject("<binding>")` on every constructor parameter. Compile with `experimentalDecorators`.
+ */
+export { container, type DependencyContainer, inject, injectable } from "tsyringe";

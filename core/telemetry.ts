@@ -1,0 +1,63 @@
+import { type Attributes, context, propagation, ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+
+// Everything here costs next to nothing and does nothing until the application registers an OpenTelemetry SDK.
+const tracer = trace.getTracer("hexkit");
+
+/** Fields of the context's trace, as headers to send along; empty without an SDK. */
+function traceHeaders(): [name: string, value: string][] {
+  const carrier: Record<string, string> = {};
+  propagation.inject(context.active(), carrier);
+  return Object.entries(carrier);
+}
+
+async function inSpan<Result>(span: Span, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    span.recordException(error as Error);
+    span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.name : "" });
+    throw error;
+  } finally {
+    span.end();
+  }
+}
+
+/** Runs `send` in a producer span of OpenTelemetry's messaging conventions, handing it the headers that carry the trace. */
+export function producerSpan<Result>(attributes: MessagingAttributes, send: (headers: readonly [string, string][]) => Promise<Result>): Promise<Result> {
+  return tracer.startActiveSpan(`send ${attributes.topic}`, { kind: SpanKind.PRODUCER, attributes: conventions(attributes, "send") }, (span) =>
+    inSpan(span, () => send(traceHeaders())),
+  );
+}
+
+/** Runs `handle` in a consumer span whose parent is the trace that the event's headers carry. */
+export function consumerSpan<Result>(
+  attributes: MessagingAttributes,
+  headers: Readonly<Record<string, string>>,
+  handle: () => Promise<Result>,
+): Promise<Result> {
+  const parent = propagation.extract(ROOT_CONTEXT, headers);
+  return tracer.startActiveSpan(
+    `process ${attributes.topic}`,
+    { kind: SpanKind.CONSUMER, attributes: conventions(attributes, "process") },
+    parent,
+    (span) => inSpan(span, handle),
+  );
+}
+
+export interface MessagingAttributes {
+  readonly system: string;
+  readonly topic: string;
+  readonly eventId: string;
+  readonly group?: string;
+}
+
+function conventions({ system, topic, eventId, group }: MessagingAttributes, operation: "send" | "process"): Attributes {
+  return {
+    "messaging.system": system,
+    "messaging.operation.type": operation,
+    "messaging.operation.name": operation,
+    "messaging.destination.name": topic,
+    "messaging.message.id": eventId,
+    ...(group !== undefined && { "messaging.consumer.group.name": group }),
+  };
+}

@@ -1,0 +1,24 @@
+import { fileURLToPath } from "node:url";
+import { isHexkitError, type Registry, type Subscription } from "hexkit";
+import { StreamCalculator } from "./core/stream-calculator.ts";
+import { problemTranslator } from "./translators/problems.ts";
+import { EventResultEmitter } from "./translators/results.ts";
+
+/** The file that HEXKIT_CONFIG names, else the one beside this module. */
+export const config = process.env.HEXKIT_CONFIG || fileURLToPath(new URL("./hexkit.config.json", import.meta.url));
+
+/** Puts ports, core and translators together and begins to consume. */
+export function startStreamCalc(registry: Registry): Subscription {
+  const results = new EventResultEmitter(registry.get("eventPublisher"));
+  return registry.get("eventSubscriber").subscribe(problemTranslator(new StreamCalculator(results)));
+}
+
+/** Runs a program to its end; an error becomes one readable message (with `--stack` all of it) and exit code 1. */
+export async function run(program: () => Promise<void>): Promise<void> {
+  try {
+    await program();
+  } catch (error) {
+    console.error(isHexkitError(error) && !process.argv.includes("--stack") ? `${error.code}: ${error.message}` : error);
+    process.exitCode = 1;
+  }
+}
