@@ -61,6 +61,11 @@ export interface PluginReference {
   readonly place: string;
   /** Folder from which a relative path or a package is resolved: that of the naming file, else `cwd`. */
   readonly folder: string;
+  /**
+   * Named by a variable of which is not known yet whether it binds a protocol. If it cannot be loaded, go on without:
+   * if it was a binding, the second pass reports the variable.
+   */
+  readonly candidate?: boolean;
 }
 
 /** One effective value. */
