@@ -32,6 +32,7 @@ class PortableEventPublisher implements EventPublisher {
   readonly #driver: EventPublisherDriver;
   readonly #context: ProtocolContext<PublisherSettings>;
   readonly #queue: SendQueue;
+  #closed = false;
 
   constructor(driver: EventPublisherDriver, context: ProtocolContext<PublisherSettings>) {
     this.#driver = driver;
@@ -44,7 +45,11 @@ class PortableEventPublisher implements EventPublisher {
       mapError: (error, operation, subject) => context.mapError(error, operation, subject),
       error: (code, message, cause) => context.error(code, message, cause),
     });
-    context.onClose("publishers", (signal) => this.#queue.flush(signal));
+    // Not when closing begins: translators that drain before this phase still publish what their events cause.
+    context.onClose("publishers", (signal) => {
+      this.#closed = true;
+      return this.#queue.flush(signal);
+    });
   }
 
   async publish(event: OutgoingEvent, options: CallOptions = {}): Promise<void> {
@@ -60,7 +65,7 @@ class PortableEventPublisher implements EventPublisher {
   }
 
   #admit({ signal }: CallOptions): void {
-    if (this.#context.closing.aborted) throw this.#context.error("ERR_HEXKIT_CLOSED", "publish after the registry closed");
+    if (this.#closed) throw this.#context.error("ERR_HEXKIT_CLOSED", "publish after the registry closed");
     if (signal?.aborted) throw this.#context.error("ERR_HEXKIT_ABORTED", "publish: aborted by its signal; it was not sent", signal.reason);
   }
 

@@ -197,17 +197,17 @@ export class Engine implements Subscription {
   async #revoked(refs: readonly TopicPartition[], lost: boolean): Promise<void> {
     const keys = refs.map((ref) => `${ref.topic}/${ref.partition}`);
     const partitions = keys.flatMap((key) => this.#partitions.get(key) ?? []);
-    await this.#drain(partitions, lost ? 0 : this.#options.settings.drainTimeoutMs, "the partition was given to another member");
+    await this.#drain(partitions, lost ? undefined : this.#options.settings.drainTimeoutMs, "the partition was given to another member");
     for (const key of keys) this.#partitions.delete(key);
   }
 
-  /** Lets running handlers end within the time given, acknowledges what is settled, and gives up the rest. */
-  async #drain(partitions: readonly Partition[], timeoutMs: number, reason: string, signal?: AbortSignal): Promise<void> {
+  /** Lets running handlers end within the time given, acknowledges what is settled, and gives up the rest; without a time, all of it. */
+  async #drain(partitions: readonly Partition[], timeoutMs: number | undefined, reason: string, signal?: AbortSignal): Promise<void> {
     const draining = new Set(partitions);
     for (const partition of draining) partition.state = "draining";
     this.#lanes.drop((task) => draining.has(task.partition));
-    if (timeoutMs > 0) {
-      await settlesWithin(Promise.all(partitions.map((partition) => partition.idle())), timeoutMs, signal);
+    if (timeoutMs !== undefined) {
+      if (timeoutMs > 0) await settlesWithin(Promise.all(partitions.map((partition) => partition.idle())), timeoutMs, signal);
       await settlesWithin(this.#acknowledger.flush(), farewellMs, signal);
     }
     for (const partition of draining) partition.close(reason);
