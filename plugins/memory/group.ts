@@ -1,5 +1,11 @@
-import type { EventSink, EventSource, JoinRequest, SourceRecord, TopicPartition } from "../../core/index.ts";
-import { OffsetTracker } from "../../core/protocols/event-subscriber/offset-tracker.ts";
+import {
+  type EventSink,
+  type EventSource,
+  type JoinRequest,
+  OffsetTracker,
+  type SourceRecord,
+  type TopicPartition,
+} from "../../core/index.ts";
 import { DeliveredRecord, type PartitionLog } from "./log.ts";
 
 /** Records handed to the engine at a time: it can pause in between, and other partitions get their turn. */

@@ -1,4 +1,4 @@
-import { definePlugin } from "../../core/plugin.ts";
+import { definePlugin } from "../../core/index.ts";
 import { openClient } from "./client.ts";
 import { MemoryPublisherDriver } from "./event-publisher.ts";
 import { MemorySubscriberDriver } from "./event-subscriber.ts";

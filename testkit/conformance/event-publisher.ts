@@ -61,7 +61,7 @@ export function testEventPublisher(subject: EventPublisherSubject): void {
       await service.publisher.publish(event(topic, { key: "a key", payload }));
       const [record] = await bench.read(topic, 1);
       assert.equal(text(record?.key), "a key");
-      assert.match(text(record?.value), /^[\x20-\x7e]+$/);
+      assert.ok(record?.value?.every((byte) => byte < 0x80));
       assert.match(text(record?.value), /Gr\\u00fc\\u00dfe \\ud83d\\ude00/i);
       assert.deepEqual(JSON.parse(text(record?.value)), payload);
     });

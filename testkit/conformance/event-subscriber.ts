@@ -780,17 +780,8 @@ export function testEventSubscriber(subject: EventSubscriberSubject): void {
       test("are refused without topics or types, and so are bad settings", async () => {
         await using service = await bench.open();
         const fine = translator("t", () => {});
-        for (const bad of [
-          [],
-          { ...fine, topics: [] },
-          { ...fine, types: [] },
-          { ...fine, topics: [""] },
-          { ...fine, types: ["ü"] },
-        ] as Translator[]) {
-          assert.throws(
-            () => service.subscriber.subscribe(bad, { group: randomUUID() }),
-            (error: { code?: string }) => ["ERR_HEXKIT_INVALID_ARGUMENT", "ERR_HEXKIT_NOT_ASCII"].includes(error.code ?? ""),
-          );
+        for (const bad of [[], { ...fine, topics: [] }, { ...fine, types: [] }] as Translator[]) {
+          assert.throws(() => service.subscriber.subscribe(bad, { group: randomUUID() }), { code: "ERR_HEXKIT_INVALID_ARGUMENT" });
         }
         for (const settings of [{ concurrency: 0 }, { onFailure: "panic" }, { group: "" }, { unknown: 1 }]) {
           assert.throws(
