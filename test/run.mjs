@@ -141,6 +141,8 @@ function judge(code, report) {
   if (pass.length === 0) return fail("no test ran");
   const filtered = runnerOptions.some((option) => /^--test-(name-pattern|skip-pattern|only)/.test(option));
   if (empty.length > 0 && !filtered) return fail(`no test in ${empty.map(place).join(", ")}`);
+  const onServers = pass.some((test) => test.file.startsWith(serviceTests + sep));
+  if (withServices && targets.length === 0 && !onServers) return fail("no test in test/services ran");
   if (withServices && skipped.length + todo.length > 0) return fail("with servers nothing may be skipped");
   return 0;
 }
