@@ -104,7 +104,12 @@ const rules: Record<string, { says: RegExp; kept: Record<string, string>; broken
   "only the loader imports computed names": {
     says: /computed name/,
     kept: { "core/loader.ts": "await import('hexkit/plugins/' + name);", "core/a.ts": "await import(`pino`);" },
-    broken: [{ "core/a.ts": "await import('./' + name);" }, { "plugins/nats/client.ts": "await import(name);" }],
+    broken: [
+      { "core/a.ts": "await import('./' + name);" },
+      { "plugins/nats/client.ts": "await import(name);" },
+      { "plugins/nats/client.ts": "await import(`hexkit/$" + "{name}`);" },
+      { "plugins/nats/client.ts": "await import(`./$" + "{name}.ts`);" },
+    ],
   },
   'import "hexkit" stays light': {
     says: /would load reflect-metadata/,
@@ -138,7 +143,7 @@ const rules: Record<string, { says: RegExp; kept: Record<string, string>; broken
   },
   "a plugin's package is known to client.ts, by import()": {
     says: /known to client.ts only|load it by import/,
-    kept: { "plugins/nats/client.ts": `const { connect } = await import("nats");` },
+    kept: { "plugins/nats/client.ts": 'const { connect } = await import("nats"); const x = await import(`nats/lib/$' + "{file}.js`);" },
     broken: [
       { "plugins/nats/client.ts": `import { connect } from "nats";` },
 

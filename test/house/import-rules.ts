@@ -41,6 +41,8 @@ const typeCycles: readonly (readonly string[])[] = [["core/plugin.ts", "core/pro
 
 /** Where a module may be imported by a computed name. */
 const computedImports = /^(core\/loader\.ts|(test|bench|cli)\/)/;
+/** The beginning of a computed name that says which package it is. Names of our own say nothing: they stand for any plugin. */
+const packageHead = /^(?!hexkit\/)(?:@[^./][^/]*\/)?[^@./][^/]*\//;
 /** Where a third-party plugin module's default export stands. */
 const defaultExports = /^test\/.*\/fixtures\//;
 
@@ -284,11 +286,13 @@ function read(file: string, source: string, house: House): Module {
   return { imports, violations };
 }
 
-/** The text of a string literal or of a template without holes. */
+/** The text of a string literal or of a template. */
 function literal(node: unknown): string | undefined {
   const { type, value, quasis } = (node ?? {}) as { type?: string; value?: unknown; quasis?: { value: { cooked: string } }[] };
   if (type === "Literal" && typeof value === "string") return value;
-  return type === "TemplateLiteral" && quasis?.length === 1 ? quasis[0]?.value.cooked : undefined;
+  const head = type === "TemplateLiteral" ? quasis?.[0]?.value.cooked : undefined;
+  // With holes it is known as far as the package: `nats/lib/${file}.js`.
+  return quasis?.length === 1 || packageHead.test(head ?? "") ? head : undefined;
 }
 
 function walk(value: unknown, visit: (node: Node) => void): void {

@@ -26,22 +26,23 @@ export interface InstalledPackage {
 export async function installPackage(): Promise<InstalledPackage> {
   const work = mkdtempSync(join(tmpdir(), "hexkit-package-"));
   const folder = join(work, "consumer");
-  mkdirSync(folder);
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }));
-  const tarball = await pack(join(work, "stage"));
-  if (process.env.HEXKIT_TEST_INSTALL === "npm") {
-    await npm(["install", "--prefer-offline", "--no-audit", "--no-fund", tarball], folder);
-  } else {
-    await unpack(tarball, join(folder, "node_modules", "hexkit"));
-    copyDependencies(join(folder, "node_modules"));
+  const remove = (): void => rmSync(work, { recursive: true, force: true });
+  try {
+    mkdirSync(folder);
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }));
+    const tarball = await pack(join(work, "stage"));
+    if (process.env.HEXKIT_TEST_INSTALL === "npm") {
+      await npm(["install", "--prefer-offline", "--no-audit", "--no-fund", tarball], folder);
+    } else {
+      await unpack(tarball, join(folder, "node_modules", "hexkit"));
+      copyDependencies(join(folder, "node_modules"));
+    }
+    const files = filesIn(join(folder, "node_modules", "hexkit"));
+    return { folder, tarball, files, node: (args, env) => node(folder, args, env), remove };
+  } catch (error) {
+    remove();
+    throw error;
   }
-  return {
-    folder,
-    tarball,
-    files: filesIn(join(folder, "node_modules", "hexkit")),
-    node: (args, env) => node(folder, args, env),
-    remove: () => rmSync(work, { recursive: true, force: true }),
-  };
 }
 
 async function pack(stage: string): Promise<string> {
