@@ -36,9 +36,6 @@ const configPackages = ["convict", "ajv", "ajv-formats"];
 /** Light enough to be loaded by `import "hexkit"`. */
 const lightPackages = ["@opentelemetry/api"];
 
-/** Type-only cycles that stand, each with its reason in core/DECISIONS.md. */
-const typeCycles: readonly (readonly string[])[] = [["core/plugin.ts", "core/protocols/index.ts"]];
-
 /** Where a module may be imported by a computed name. */
 const computedImports = /^(core\/loader\.ts|(test|bench|cli)\/)/;
 /** The beginning of a computed name that says which package it is. Names of our own say nothing: they stand for any plugin. */
@@ -91,8 +88,7 @@ export function checkHouse(house: House): Violation[] {
     }
   }
   violations.push(...heavyFrontDoor(modules, edges, house));
-  const value = edges.filter((edge) => !edge.import.typeOnly);
-  violations.push(...cycles(value, "value", []), ...cycles(edges, "type", typeCycles, cycles(value, "value", [])));
+  violations.push(...cycles(edges));
   return violations.sort((a, b) => a.file.localeCompare(b.file) || a.line - b.line);
 }
 
@@ -322,18 +318,20 @@ function heavyFrontDoor(
   );
 }
 
-/** Groups of files that import each other, except those within an allowed group or already reported. */
-function cycles(
-  edges: readonly { from: string; to: string; import: Import }[],
-  kind: "value" | "type",
-  allowed: readonly (readonly string[])[],
-  reported: readonly Violation[] = [],
-): Violation[] {
+/** Groups of files that import each other, by types alone or not. */
+function cycles(edges: readonly { from: string; to: string; import: Import }[]): Violation[] {
+  const inValues = new Set(groups(edges.filter((edge) => !edge.import.typeOnly)).flat());
+  return groups(edges).map((group) => ({
+    file: group[0] as string,
+    line: 1,
+    rule: "cycles",
+    message: `a cycle${group.some((file) => inValues.has(file)) ? "" : " of types"}: ${group.join(", ")}`,
+  }));
+}
+
+function groups(edges: readonly { from: string; to: string }[]): string[][] {
   const next = new Map<string, Set<string>>();
-  for (const { from, to } of edges) {
-    if (!next.has(from)) next.set(from, new Set());
-    next.get(from)?.add(to);
-  }
+  for (const { from, to } of edges) next.set(from, (next.get(from) ?? new Set()).add(to));
   const reachable = (start: string): Set<string> => {
     const seen = new Set<string>(next.get(start));
     for (const file of seen) for (const to of next.get(file) ?? []) seen.add(to);
@@ -341,17 +339,12 @@ function cycles(
   };
   const closure = new Map([...next.keys()].map((file) => [file, reachable(file)]));
   const done = new Set<string>();
-  const found: Violation[] = [];
-  for (const [file, reach] of closure) {
-    if (done.has(file) || !reach.has(file)) continue;
+  return [...closure].flatMap(([file, reach]) => {
+    if (done.has(file) || !reach.has(file)) return [];
     const group = [...reach].filter((other) => closure.get(other)?.has(file)).sort();
     for (const member of group) done.add(member);
-    if (allowed.some((cycle) => group.every((member) => cycle.includes(member)))) continue;
-    const message = `${kind === "value" ? "a cycle" : "a cycle of types"}: ${group.join(", ")}`;
-    if (kind === "type" && reported.some((violation) => violation.message.endsWith(`: ${group.join(", ")}`))) continue;
-    found.push({ file: group[0] as string, line: 1, rule: "cycles", message });
-  }
-  return found;
+    return [group];
+  });
 }
 
 /**
