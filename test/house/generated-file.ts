@@ -10,8 +10,15 @@ export function generated(path: string, text: string): void {
   const file = join(root, path);
   const current = existsSync(file) ? readFileSync(file, "utf8") : undefined;
   if (current === text) return;
-  if (updating) writeFileSync(file, text);
-  else assert.equal(current, text, `${path} is not what the code says: npm run generate`);
+  if (updating) {
+    writeFileSync(file, text);
+    return;
+  }
+  // The whole text would bury the difference.
+  const [are, should] = [current ?? "", text].map((whole) => whole.split("\n")) as [string[], string[]];
+  const line = should.findIndex((wanted, index) => wanted !== are[index]);
+  const at = line < 0 ? should.length : line;
+  assert.fail(`${path}:${at + 1} is not what the code says: npm run generate\n- ${are[at] ?? "(nothing)"}\n+ ${should[at] ?? "(nothing)"}`);
 }
 
 /** Like `generated`, for what stands between `<!-- generated: name -->` and `<!-- end -->`; the file must have both. */
