@@ -40,11 +40,11 @@ describe("generated documents and files", () => {
     generatedSection("README.md", "protocols", table(["Protocol", ...all.map(({ name }) => `\`${name}\``)], rows));
   });
 
-  it("README.md: the protocols' settings", () => {
+  it("docs/settings.md: the protocols' settings", () => {
     const parts = builtinProtocols
       .filter(({ settings }) => Object.keys(settings.properties).length > 0)
-      .map(({ name, summary, settings }) => `#### ${name}\n\n${summary}\n\n${propertyTable(settings, variableBelow(name))}`);
-    generatedSection("README.md", "settings", parts.join("\n\n"));
+      .map(({ name, summary, settings }) => `## ${name}\n\n${summary}\n\n${propertyTable(settings, variableBelow(name))}`);
+    generatedSection("docs/settings.md", "settings", parts.join("\n\n"));
   });
 
   for (const name of builtinPlugins) {

@@ -1,0 +1,19 @@
+/** Lowest, median and highest of some figures. */
+export interface Spread {
+  readonly min: number;
+  readonly median: number;
+  readonly max: number;
+}
+
+export function spread(figures: readonly number[]): Spread {
+  const sorted = [...figures].sort((a, b) => a - b);
+  const at = (index: number): number => sorted[index] as number;
+  const middle = sorted.length >> 1;
+  return { min: at(0), median: sorted.length % 2 === 1 ? at(middle) : (at(middle - 1) + at(middle)) / 2, max: at(sorted.length - 1) };
+}
+
+/** `12.3 (11.9–14.0) ms` */
+export function show({ min, median, max }: Spread, unit: string, digits = 1): string {
+  const text = (figure: number): string => (digits === 0 ? Math.round(figure).toLocaleString("en-US") : figure.toFixed(digits));
+  return `${text(median)} (${text(min)}–${text(max)}) ${unit}`;
+}
