@@ -1,0 +1,94 @@
+import { OffsetTracker, type SourceRecord, type TopicPartition } from "../../core/index.ts";
+
+const owner = Symbol("owner");
+
+/** One partition in the hands of this member, from its assignment until it is given up. */
+export class OwnedPartition {
+  readonly at: TopicPartition;
+  readonly tracker = new OffsetTracker();
+  readonly assignment: Assignment;
+  /** The offset to fetch next. */
+  position: number;
+  /** Where delivery began. */
+  readonly start: number;
+  /** What the group remembers; `undefined` if nothing. */
+  committed: number | undefined;
+  leader = -1;
+  paused = false;
+  highWatermark: number | undefined;
+
+  constructor(assignment: Assignment, at: TopicPartition, start: number, committed: number | undefined) {
+    this.assignment = assignment;
+    this.at = at;
+    this.start = start;
+    this.position = start;
+    this.committed = committed;
+  }
+
+  /** Marks a record as delivered by this assignment, so that a late acknowledgement is not taken for one of the next. */
+  deliver(record: Omit<SourceRecord, "topic" | "partition">): SourceRecord {
+    this.tracker.delivered(record.offset);
+    return { ...this.at, ...record, [owner]: this } as SourceRecord;
+  }
+}
+
+/** Why an assignment ends: a rebalance gives time to finish, a lost one is over already, an error ends the source. */
+export type End = { readonly lost: boolean; readonly error?: unknown };
+
+/** What this member holds between two rebalances. */
+export class Assignment {
+  readonly memberId: string;
+  readonly generationId: number;
+  readonly leads: boolean;
+  readonly partitions = new Map<string, OwnedPartition>();
+  /** Aborts when nothing more is to be fetched. */
+  readonly fetching = new AbortController();
+  /** Aborts when nothing can be acknowledged any more. */
+  readonly owning = new AbortController();
+  readonly ended: Promise<End>;
+  #end!: (end: End) => void;
+  #wake: (() => void)[] = [];
+
+  constructor(membership: { readonly memberId: string; readonly generationId: number; readonly leads: boolean }) {
+    this.memberId = membership.memberId;
+    this.generationId = membership.generationId;
+    this.leads = membership.leads;
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  /** Stops fetching; the first reason counts, but a loss always takes effect. */
+  end(end: End): void {
+    if (end.lost) this.owning.abort();
+    this.fetching.abort();
+    this.#end(end);
+    this.wake();
+  }
+
+  partition({ topic, partition }: TopicPartition): OwnedPartition | undefined {
+    return this.partitions.get(keyOf(topic, partition));
+  }
+
+  add(owned: OwnedPartition): void {
+    this.partitions.set(keyOf(owned.at.topic, owned.at.partition), owned);
+  }
+
+  /** Resolves at the next `wake`. */
+  sleep(): Promise<void> {
+    return new Promise((resolve) => this.#wake.push(resolve));
+  }
+
+  wake(): void {
+    for (const resolve of this.#wake.splice(0)) resolve();
+  }
+}
+
+/** The partition that delivered a record, or the one that now holds its place if the record is a copy. */
+export function ownerOf(record: SourceRecord, current: Assignment | undefined): OwnedPartition | undefined {
+  return (record as { [owner]?: OwnedPartition })[owner] ?? current?.partition(record);
+}
+
+function keyOf(topic: string, partition: number): string {
+  return `${topic}/${partition}`;
+}

@@ -1,0 +1,77 @@
+import type { ConnectionOptions } from "node:tls";
+import type { ProviderContext } from "../../core/index.ts";
+import { type Address, createWire, type Wire } from "./client.ts";
+import { Cluster } from "./cluster.ts";
+import type { KafkaOptions } from "./options.ts";
+
+/** What the drivers of one provider share. */
+export interface KafkaClient {
+  readonly options: KafkaOptions;
+  readonly wire: Wire;
+  /** For publishing and for questions. */
+  readonly cluster: Cluster;
+  /** Connections of its own for a subscription, closed by its owner or with the client. */
+  newCluster(): Cluster;
+  /** Resolves if a broker answers. */
+  ping(signal: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+/** Connects to the first broker that answers. @throws the error of the brokers if none does. */
+export async function connect(options: KafkaOptions, context: ProviderContext): Promise<KafkaClient> {
+  const { connectTimeoutMs, requestTimeoutMs, sasl } = options;
+  const clientId = `${context.service.name}.${context.service.instance}`;
+  const wire = await createWire({ clientId, tls: tlsOf(options.tls), sasl, connectTimeoutMs, requestTimeoutMs }, context.logger);
+  const bootstrap = options.brokers.map(addressOf);
+  const clusters = new Set<Cluster>();
+  const newCluster = (): Cluster => {
+    for (const each of clusters) if (each.closed) clusters.delete(each);
+    const made = new Cluster(wire, bootstrap);
+    clusters.add(made);
+    return made;
+  };
+  const cluster = newCluster();
+  const close = (): void => {
+    for (const each of clusters) each.close();
+  };
+  const ping = (signal: AbortSignal): Promise<void> =>
+    untilAborted(
+      cluster.topics([], false).then(() => {}),
+      signal,
+    );
+  try {
+    await ping(context.signal);
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { options, wire, cluster, newCluster, ping, close };
+}
+
+/** Settles like `promise`, or rejects with the signal's reason as soon as it aborts. */
+export function untilAborted<Result>(promise: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
+function addressOf(broker: string): Address {
+  const colon = broker.lastIndexOf(":");
+  return { host: broker.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(broker.slice(colon + 1)) };
+}
+
+function tlsOf(tls: KafkaOptions["tls"]): ConnectionOptions | undefined {
+  if (!tls?.enabled) return undefined;
+  const { ca, cert, key, keyPassphrase, serverName } = tls;
+  return {
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
+    ...(keyPassphrase !== undefined && { passphrase: keyPassphrase }),
+    ...(serverName !== undefined && { servername: serverName }),
+  };
+}

@@ -1,0 +1,174 @@
+import type { Clock, EventSink, Logger, TopicPartition } from "../../core/index.ts";
+import type { Assignment, OwnedPartition } from "./assignment.ts";
+import type { Requests } from "./client.ts";
+import type { Cluster } from "./cluster.ts";
+import { isPassing } from "./errors.ts";
+import { byTopic, type Position, readOffsets } from "./group.ts";
+import { decodeBatches } from "./records.ts";
+import type { Troubles } from "./troubles.ts";
+
+const maxWaitMs = 500;
+/** While partitions of a broker are paused: how long one that is resumed may wait for the request under way. */
+const pausedWaitMs = 100;
+const maxBytes = 10_485_760;
+const retryMs = 200;
+const maxRetryMs = 2_000;
+const earliest = -2;
+const latest = -1;
+
+type FetchedPartition = Requests["fetch"][1][number]["partitions"][number];
+
+/** Reads the partitions of one assignment: one loop per broker, so that a slow or lost one holds up only what it leads. */
+export class Fetcher {
+  readonly #cluster: Cluster;
+  readonly #assignment: Assignment;
+  readonly #sink: EventSink;
+  readonly #troubles: Troubles;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #maxPartitionBytes: number;
+  readonly #loops = new Map<number, Promise<void>>();
+
+  constructor(
+    cluster: Cluster,
+    assignment: Assignment,
+    surroundings: { sink: EventSink; troubles: Troubles; clock: Clock; logger: Logger; maxPartitionBytes: number },
+  ) {
+    this.#cluster = cluster;
+    this.#assignment = assignment;
+    this.#sink = surroundings.sink;
+    this.#troubles = surroundings.troubles;
+    this.#clock = surroundings.clock;
+    this.#logger = surroundings.logger;
+    this.#maxPartitionBytes = surroundings.maxPartitionBytes;
+  }
+
+  /** Takes over who leads what, and reads from there. */
+  lead(leaders: ReadonlyMap<string, readonly number[]>): void {
+    for (const owned of this.#assignment.partitions.values()) {
+      owned.leader = leaders.get(owned.at.topic)?.[owned.at.partition] ?? -1;
+      if (owned.leader >= 0 && !this.#loops.has(owned.leader)) this.#start(owned.leader);
+    }
+    this.#assignment.wake();
+  }
+
+  #start(node: number): void {
+    const loop = this.#read(node).catch((error) => this.#assignment.end({ lost: false, error }));
+    this.#loops.set(
+      node,
+      loop.finally(() => this.#loops.delete(node)),
+    );
+  }
+
+  async #read(node: number): Promise<void> {
+    const { signal } = this.#assignment.fetching;
+    const trouble = `broker ${node}`;
+    let turn = 0;
+    for (let failures = 0; !signal.aborted; ) {
+      const led = [...this.#assignment.partitions.values()].filter((owned) => owned.leader === node);
+      if (led.length === 0) break;
+      const wanted = led.filter((owned) => !owned.paused);
+      if (wanted.length === 0) {
+        await this.#assignment.sleep();
+        continue;
+      }
+      try {
+        // Another one first each time: the answer may be full before the last has had its turn.
+        turn = (turn + 1) % wanted.length;
+        const answer = await this.#fetch(node, [...wanted.slice(turn), ...wanted.slice(0, turn)], led.length);
+        for (const { topic, partitions } of answer) {
+          for (const fetched of partitions) await this.#take(node, { topic, partition: fetched.partition }, fetched);
+        }
+        failures = 0;
+        this.#troubles.clear(trouble);
+      } catch (error) {
+        if (signal.aborted) break;
+        if (!isPassing(error)) throw error;
+        failures += 1;
+        // A leader that moves is everyday life.
+        if (failures > 1) this.#troubles.raise(trouble, "cannot read", error);
+        await this.#clock.sleep(Math.min(retryMs * 2 ** (failures - 1), maxRetryMs), signal);
+        if (!signal.aborted) await this.#findLeaders();
+      }
+    }
+    this.#troubles.clear(trouble);
+  }
+
+  #fetch(node: number, wanted: readonly OwnedPartition[], led: number): Promise<Requests["fetch"][1]> {
+    return this.#cluster.broker(node, "fetch", "fetch", {
+      maxWaitMs: wanted.length < led ? pausedWaitMs : maxWaitMs,
+      maxBytes,
+      topics: byTopic(
+        wanted.map((owned) => ({ ...owned.at, owned })),
+        ({ partition, owned }) => ({ partition, fetchOffset: owned.position, maxBytes: this.#maxPartitionBytes }),
+      ),
+    });
+  }
+
+  async #take(node: number, at: TopicPartition, fetched: FetchedPartition): Promise<void> {
+    const owned = this.#assignment.partition(at);
+    // Moved to another broker meanwhile, and read there.
+    if (owned === undefined || owned.leader !== node) return;
+    const error = this.#cluster.wire.error(fetched.errorCode) as (Error & { type?: string }) | undefined;
+    if (error?.type === "OFFSET_OUT_OF_RANGE") return this.#startOver(owned);
+    if (error !== undefined) throw error;
+    owned.highWatermark = fetched.highWatermark;
+    const { records, nextOffset } = await decodeBatches(fetched.batches, owned.position, fetched.aborted, this.#cluster.wire.decompress);
+    if (this.#assignment.fetching.signal.aborted) return;
+    owned.position = nextOffset;
+    if (records.length > 0)
+      this.#sink.records(
+        owned.at,
+        records.map((record) => owned.deliver(record)),
+      );
+  }
+
+  /** What the group has read up to is no longer there. From the earliest on, since the latest would skip what nobody has seen. */
+  async #startOver(owned: OwnedPartition): Promise<void> {
+    const [found] = await listOffsets(this.#cluster, [owned.at], new Map([[owned.at.topic, leaderAt(owned)]]), "earliest");
+    if (found === undefined || this.#assignment.fetching.signal.aborted) return;
+    this.#logger.warn({ ...owned.at, from: owned.position, to: found.offset }, "position out of range, going on from the earliest record");
+    owned.position = found.offset;
+  }
+
+  async #findLeaders(): Promise<void> {
+    const topics = [...new Set([...this.#assignment.partitions.values()].map((owned) => owned.at.topic))];
+    const found = await this.#cluster.topics(topics, false).catch(() => undefined);
+    if (found !== undefined)
+      this.lead(new Map([...found].filter(([, topic]) => topic.leaders.length > 0).map(([name, topic]) => [name, topic.leaders])));
+  }
+}
+
+function leaderAt(owned: OwnedPartition): readonly number[] {
+  const leaders: number[] = [];
+  leaders[owned.at.partition] = owned.leader;
+  return leaders;
+}
+
+/** First or next offset of partitions, asked of their leaders. @throws LEADER_NOT_AVAILABLE if one has none. */
+export async function listOffsets(
+  cluster: Cluster,
+  partitions: readonly TopicPartition[],
+  leaders: ReadonlyMap<string, readonly number[]>,
+  which: "earliest" | "latest",
+): Promise<Position[]> {
+  const nodes = new Map<number, TopicPartition[]>();
+  for (const at of partitions) {
+    const node = leaders.get(at.topic)?.[at.partition] ?? -1;
+    nodes.set(node, [...(nodes.get(node) ?? []), at]);
+  }
+  const answers = await Promise.all(
+    [...nodes].map(([node, at]) =>
+      cluster.broker(node, "control", "listOffsets", {
+        topics: byTopic(at, ({ partition }) => ({ partition, timestamp: which === "earliest" ? earliest : latest })),
+      }),
+    ),
+  );
+  return answers.flatMap(({ responses }) => {
+    for (const { errorCode } of responses.flatMap((each) => each.partitions)) {
+      const error = cluster.wire.error(errorCode);
+      if (error !== undefined) throw error;
+    }
+    return readOffsets(responses);
+  });
+}
