@@ -42,7 +42,10 @@ export async function compileSchema(schema: Schema, subject: string): Promise<Va
     };
   }
   if (typeof schema !== "object" || schema === null) {
-    throw new HexkitError("ERR_HEXKIT_INVALID_ARGUMENT", `${subject}: a schema is a Standard Schema (zod, valibot, …) or a JSON Schema object`);
+    throw new HexkitError(
+      "ERR_HEXKIT_INVALID_ARGUMENT",
+      `${subject}: a schema is a Standard Schema (zod, valibot, …) or a JSON Schema object`,
+    );
   }
   try {
     const [{ Ajv }, { default: formats }] = await Promise.all([import("ajv"), import("ajv-formats")]);
@@ -50,9 +53,15 @@ export async function compileSchema(schema: Schema, subject: string): Promise<Va
     formats.default(ajv);
     const validate = ajv.compile(schema as object);
     return async (value) =>
-      validate(value) ? { value } : { issues: (validate.errors ?? []).map((error) => `${pointerPath(error.instancePath, error.params)}: ${error.message}`) };
+      validate(value)
+        ? { value }
+        : { issues: (validate.errors ?? []).map((error) => `${pointerPath(error.instancePath, error.params)}: ${error.message}`) };
   } catch (error) {
-    throw new HexkitError("ERR_HEXKIT_INVALID_ARGUMENT", `${subject}: not a JSON Schema that can be compiled: ${(error as Error).message}`, { cause: error });
+    throw new HexkitError(
+      "ERR_HEXKIT_INVALID_ARGUMENT",
+      `${subject}: not a JSON Schema that can be compiled: ${(error as Error).message}`,
+      { cause: error },
+    );
   }
 }
 

@@ -23,9 +23,14 @@ async function inSpan<Result>(span: Span, work: () => Promise<Result>): Promise<
 }
 
 /** Runs `send` in a producer span of OpenTelemetry's messaging conventions, handing it the headers that carry the trace. */
-export function producerSpan<Result>(attributes: MessagingAttributes, send: (headers: readonly [string, string][]) => Promise<Result>): Promise<Result> {
-  return tracer.startActiveSpan(`send ${attributes.topic}`, { kind: SpanKind.PRODUCER, attributes: conventions(attributes, "send") }, (span) =>
-    inSpan(span, () => send(traceHeaders())),
+export function producerSpan<Result>(
+  attributes: MessagingAttributes,
+  send: (headers: readonly [string, string][]) => Promise<Result>,
+): Promise<Result> {
+  return tracer.startActiveSpan(
+    `send ${attributes.topic}`,
+    { kind: SpanKind.PRODUCER, attributes: conventions(attributes, "send") },
+    (span) => inSpan(span, () => send(traceHeaders())),
   );
 }
 

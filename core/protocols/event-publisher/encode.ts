@@ -19,7 +19,9 @@ export function encodePayload(payload: unknown): string {
   }
   check(payload, "payload", 0);
   const json = JSON.stringify(payload);
-  return nonAscii.test(json) ? json.replace(/[\u0080-\uffff]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`) : json;
+  return nonAscii.test(json)
+    ? json.replace(/[\u0080-\uffff]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    : json;
 }
 
 function check(value: unknown, path: string, depth: number): void {
@@ -47,7 +49,8 @@ function check(value: unknown, path: string, depth: number): void {
   }
   const { toJSON } = value as { toJSON?: unknown };
   if (typeof toJSON === "function") return check(toJSON.call(value), path, depth + 1);
-  if (Object.prototype.toString.call(value) !== "[object Object]") throw new Unencodable(`${path} is ${nameOf(value)}, which JSON does not have`);
+  if (Object.prototype.toString.call(value) !== "[object Object]")
+    throw new Unencodable(`${path} is ${nameOf(value)}, which JSON does not have`);
   for (const key of Object.keys(value)) {
     const item = (value as Record<string, unknown>)[key];
     if (item !== undefined) check(item, `${path}.${key}`, depth + 1);

@@ -1,7 +1,15 @@
 import type { CallOptions } from "../../call.ts";
 
 /** A value that an event's payload may hold. A `Date` is sent as ISO 8601 text in UTC; a property that is `undefined` is left out. */
-export type PayloadValue = string | number | boolean | null | undefined | Date | readonly PayloadValue[] | { readonly [key: string]: PayloadValue };
+export type PayloadValue =
+  | string
+  | number
+  | boolean
+  | null
+  | undefined
+  | Date
+  | readonly PayloadValue[]
+  | { readonly [key: string]: PayloadValue };
 /** An event's payload: an object that can be written as JSON. */
 export type Payload = { readonly [key: string]: PayloadValue };
 

@@ -78,12 +78,14 @@ class PortableEventPublisher implements EventPublisher {
 
   #prepare(event: OutgoingEvent, operation: string): Prepared {
     const refuse = (code: ErrorCode, fact: string): HexkitError => this.#context.error(code, `${operation}: ${fact}`);
-    if (typeof event !== "object" || event === null) throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", "an event is { topic, type, key, payload, … }");
+    if (typeof event !== "object" || event === null)
+      throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", "an event is { topic, type, key, payload, … }");
     const eventId = event.eventId === undefined ? randomUUID() : typeof event.eventId === "string" ? parseUuid(event.eventId) : undefined;
     if (eventId === undefined) throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `eventId ${JSON.stringify(event.eventId)} is not a UUID`);
     for (const name of ["topic", "type", "key"] as const) {
       const value: unknown = event[name];
-      if (typeof value !== "string") throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `${name} must be a string, not ${value === null ? "null" : typeof value}`);
+      if (typeof value !== "string")
+        throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `${name} must be a string, not ${value === null ? "null" : typeof value}`);
       if (value === "" && name !== "key") throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `${name} must not be empty`);
       if (!isAscii(value)) throw refuse("ERR_HEXKIT_NOT_ASCII", `${name} ${JSON.stringify(value)} has a character outside ASCII`);
     }
@@ -93,7 +95,10 @@ class PortableEventPublisher implements EventPublisher {
     const sizeBytes = key.length + value.length;
     if (sizeBytes > this.#driver.maxRecordBytes) {
       const limit = `${sizeBytes} bytes of key and payload for topic ${JSON.stringify(topic)} exceed the provider's limit of ${this.#driver.maxRecordBytes}`;
-      throw refuse("ERR_HEXKIT_MESSAGE_TOO_LARGE", `${limit}; raise it on provider and broker, or store the content elsewhere and send its place`);
+      throw refuse(
+        "ERR_HEXKIT_MESSAGE_TOO_LARGE",
+        `${limit}; raise it on provider and broker, or store the content elsewhere and send its place`,
+      );
     }
     return { record: { topic, key, value, headers }, eventId };
   }
@@ -102,20 +107,33 @@ class PortableEventPublisher implements EventPublisher {
     const id = currentCorrelationId();
     if (id !== undefined) return id;
     if (this.#context.settings.generateCorrelationId) return newCorrelationId();
-    throw refuse("ERR_HEXKIT_CORRELATION_ID_MISSING", "no correlation id is set and generateCorrelationId is off; publish inside withCorrelationId");
+    throw refuse(
+      "ERR_HEXKIT_CORRELATION_ID_MISSING",
+      "no correlation id is set and generateCorrelationId is off; publish inside withCorrelationId",
+    );
   }
 
   /** The caller's headers first, then ours; one of ours that the caller gave keeps its place and loses its value. */
-  #headers(given: Readonly<Record<string, string>>, ours: Record<string, string>, refuse: (code: ErrorCode, fact: string) => HexkitError): readonly Header[] {
+  #headers(
+    given: Readonly<Record<string, string>>,
+    ours: Record<string, string>,
+    refuse: (code: ErrorCode, fact: string) => HexkitError,
+  ): readonly Header[] {
     const headers = new Map<string, string>();
     for (const [name, value] of Object.entries(given)) {
-      if (typeof value !== "string") throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `header ${JSON.stringify(name)} must be a string, not ${value === null ? "null" : typeof value}`);
-      if (!isAscii(name) || !isAscii(value)) throw refuse("ERR_HEXKIT_NOT_ASCII", `header ${JSON.stringify(name)}: ${JSON.stringify(value)} has a character outside ASCII`);
+      if (typeof value !== "string")
+        throw refuse(
+          "ERR_HEXKIT_INVALID_ARGUMENT",
+          `header ${JSON.stringify(name)} must be a string, not ${value === null ? "null" : typeof value}`,
+        );
+      if (!isAscii(name) || !isAscii(value))
+        throw refuse("ERR_HEXKIT_NOT_ASCII", `header ${JSON.stringify(name)}: ${JSON.stringify(value)} has a character outside ASCII`);
       headers.set(name, value);
     }
     for (const [name, value] of Object.entries(ours)) {
       const old = headers.get(name);
-      if (old !== undefined) this.#context.logger.warn({ header: name, old, new: value }, "a reserved header of a published event was replaced");
+      if (old !== undefined)
+        this.#context.logger.warn({ header: name, old, new: value }, "a reserved header of a published event was replaced");
       headers.set(name, value);
     }
     return [...headers];
@@ -127,6 +145,9 @@ function encode(payload: unknown, refuse: (code: ErrorCode, fact: string) => Hex
     return encodePayload(payload);
   } catch (error) {
     // A toJSON of the caller's may throw anything.
-    throw refuse("ERR_HEXKIT_PAYLOAD_INVALID", error instanceof Unencodable ? error.message : `payload cannot be written as JSON: ${error}`);
+    throw refuse(
+      "ERR_HEXKIT_PAYLOAD_INVALID",
+      error instanceof Unencodable ? error.message : `payload cannot be written as JSON: ${error}`,
+    );
   }
 }

@@ -101,7 +101,13 @@ export class SendQueue {
     const giveUp = (): void => {
       this.#stopped.abort();
       for (const entry of this.#live) {
-        entry.settle(this.#with.error("ERR_HEXKIT_CLOSED", `${about(entry)}: not acknowledged before the time for closing was over; it may or may not have been stored`, entry.lastError));
+        entry.settle(
+          this.#with.error(
+            "ERR_HEXKIT_CLOSED",
+            `${about(entry)}: not acknowledged before the time for closing was over; it may or may not have been stored`,
+            entry.lastError,
+          ),
+        );
       }
     };
     if (this.#live.size > 0) {
@@ -242,7 +248,8 @@ export class SendQueue {
   }
 
   async #trySend(lane: Lane, batch: readonly Entry[]): Promise<readonly (HexkitError | undefined)[]> {
-    const map = (error: unknown, entry: Entry): HexkitError => this.#with.mapError(error, "publish", `to topic ${JSON.stringify(entry.record.topic)}`);
+    const map = (error: unknown, entry: Entry): HexkitError =>
+      this.#with.mapError(error, "publish", `to topic ${JSON.stringify(entry.record.topic)}`);
     try {
       const outcomes = await this.#with.driver.send(
         lane.name,
@@ -262,7 +269,13 @@ export class SendQueue {
   #failBehind(lane: Lane, failed: Entry, cause: HexkitError): void {
     for (const entry of lane.queue) {
       if (!entry.settled && entry.record.key === failed.record.key && entry.record.topic === failed.record.topic) {
-        entry.settle(this.#with.error("ERR_HEXKIT_EVENT_ORDER", `${about(entry)}: not sent, because an earlier event with the same key failed: ${cause.message}`, cause));
+        entry.settle(
+          this.#with.error(
+            "ERR_HEXKIT_EVENT_ORDER",
+            `${about(entry)}: not sent, because an earlier event with the same key failed: ${cause.message}`,
+            cause,
+          ),
+        );
       }
     }
   }

@@ -14,7 +14,11 @@ export class Acknowledger {
   #timer: NodeJS.Timeout | undefined;
   #underWay: Promise<void> | undefined;
 
-  constructor(options: { readonly every: number; readonly intervalMs: number }, map: (error: unknown) => HexkitError, onFailure: (error: HexkitError) => void) {
+  constructor(
+    options: { readonly every: number; readonly intervalMs: number },
+    map: (error: unknown) => HexkitError,
+    onFailure: (error: HexkitError) => void,
+  ) {
     this.#options = options;
     this.#map = map;
     this.#onFailure = onFailure;

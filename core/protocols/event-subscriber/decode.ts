@@ -14,7 +14,10 @@ export interface DecodedEvent {
 }
 
 /** What a record turned out to be. `ignored` ones are acknowledged unseen, `undecodable` ones go the way of failures. */
-export type Decoded = DecodedEvent | { readonly kind: "ignored"; readonly reason: string } | { readonly kind: "undecodable"; readonly reason: string };
+export type Decoded =
+  | DecodedEvent
+  | { readonly kind: "ignored"; readonly reason: string }
+  | { readonly kind: "undecodable"; readonly reason: string };
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const lenient = new TextDecoder("utf-8", { ignoreBOM: true });

@@ -78,7 +78,10 @@ export class Engine implements Subscription {
     try {
       for (const translator of translators) await translator.prepare?.();
       if (this.#ending !== undefined) return;
-      this.#joining = driver.join({ group: this.group, clientId: `${context.service.name}.${context.service.instance}`, topics: this.topics, from: settings.from }, this.#sink());
+      this.#joining = driver.join(
+        { group: this.group, clientId: `${context.service.name}.${context.service.instance}`, topics: this.topics, from: settings.from },
+        this.#sink(),
+      );
       const source = await this.#joining;
       if (this.#ending !== undefined) return;
       this.#source = source;
@@ -121,7 +124,8 @@ export class Engine implements Subscription {
     for (const record of records) {
       const task = partition.take(record);
       // Bytes one to one: two keys share a lane only if they are equal, whatever they hold.
-      const key = record.key === null ? "" : Buffer.from(record.key.buffer, record.key.byteOffset, record.key.byteLength).toString("latin1");
+      const key =
+        record.key === null ? "" : Buffer.from(record.key.buffer, record.key.byteOffset, record.key.byteLength).toString("latin1");
       this.#lanes.add(`${partition.id}/${key}`, task);
     }
     if (partition.full && !partition.paused) {
@@ -145,10 +149,16 @@ export class Engine implements Subscription {
       return true;
     }
     if (decoded.kind === "undecodable") {
-      return this.#failed(record, this.#options.context.error("ERR_HEXKIT_EVENT_UNDECODABLE", `record ${place(record)} cannot be decoded: ${decoded.reason}`));
+      return this.#failed(
+        record,
+        this.#options.context.error("ERR_HEXKIT_EVENT_UNDECODABLE", `record ${place(record)} cannot be decoded: ${decoded.reason}`),
+      );
     }
     if (decoded.eventIdInvented) {
-      this.#options.context.logger.warn({ ...position(record), type: decoded.event.type }, "an event has no valid event_id; a random one stands in");
+      this.#options.context.logger.warn(
+        { ...position(record), type: decoded.event.type },
+        "an event has no valid event_id; a random one stands in",
+      );
     }
     try {
       await this.#consume(decoded, partition);
@@ -157,7 +167,14 @@ export class Engine implements Subscription {
       if (partition.signal.aborted) return false;
       const { type, eventId } = decoded.event;
       const fact = error instanceof Error ? error.message : String(error);
-      return this.#failed(record, this.#options.context.error("ERR_HEXKIT_EVENT_FAILED", `event ${eventId} of type ${JSON.stringify(type)} ${place(record)} failed: ${fact}`, error));
+      return this.#failed(
+        record,
+        this.#options.context.error(
+          "ERR_HEXKIT_EVENT_FAILED",
+          `event ${eventId} of type ${JSON.stringify(type)} ${place(record)} failed: ${fact}`,
+          error,
+        ),
+      );
     }
     this.#counts.handled += 1;
     return true;
@@ -215,7 +232,8 @@ export class Engine implements Subscription {
 
   #setTrouble(trouble: SourceTrouble | undefined): void {
     const { logger } = this.#options.context;
-    if (trouble !== undefined && this.#trouble?.reason !== trouble.reason) logger.warn({ group: this.group, ...trouble }, "subscription is degraded");
+    if (trouble !== undefined && this.#trouble?.reason !== trouble.reason)
+      logger.warn({ group: this.group, ...trouble }, "subscription is degraded");
     if (trouble === undefined && this.#trouble !== undefined) logger.info({ group: this.group }, "subscription is well again");
     this.#trouble = trouble;
     if (this.#state === "running" && trouble !== undefined) this.#state = "degraded";
@@ -223,12 +241,14 @@ export class Engine implements Subscription {
   }
 
   #acknowledgementFailed(error: HexkitError): void {
-    if (error.retryable || this.#ending !== undefined) this.#options.context.logger.warn({ error, group: this.group }, "events were not acknowledged and may be delivered again");
+    if (error.retryable || this.#ending !== undefined)
+      this.#options.context.logger.warn({ error, group: this.group }, "events were not acknowledged and may be delivered again");
     else this.#fail(error);
   }
 
   #fail(error: HexkitError): void {
-    if (this.#ending !== undefined) this.#options.context.logger.error({ error, group: this.group }, "a further failure while the subscription ends");
+    if (this.#ending !== undefined)
+      this.#options.context.logger.error({ error, group: this.group }, "a further failure while the subscription ends");
     else void this.#end(error);
   }
 

@@ -29,7 +29,12 @@ class PortableEventSubscriber implements EventSubscriber {
       await Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.stop({ signal })));
     });
     context.onHealth(() => {
-      const subscriptions = [...this.#subscriptions.values()].map((each) => ({ group: each.group, topics: each.topics, state: each.state, ...each.stats() }));
+      const subscriptions = [...this.#subscriptions.values()].map((each) => ({
+        group: each.group,
+        topics: each.topics,
+        state: each.state,
+        ...each.stats(),
+      }));
       return { ok: subscriptions.every(({ state }) => state !== "failed"), subscriptions };
     });
   }
@@ -43,9 +48,18 @@ class PortableEventSubscriber implements EventSubscriber {
     const group = settings.group ?? this.#context.service.name;
     const running = this.#subscriptions.get(group);
     if (running !== undefined && running.state !== "stopped" && running.state !== "failed") {
-      throw refuse("ERR_HEXKIT_SUBSCRIPTION_EXISTS", `group ${JSON.stringify(group)} is already subscribed; pass all translators to one subscribe, or give another group`);
+      throw refuse(
+        "ERR_HEXKIT_SUBSCRIPTION_EXISTS",
+        `group ${JSON.stringify(group)} is already subscribed; pass all translators to one subscribe, or give another group`,
+      );
     }
-    const subscription = new Engine({ driver: this.#driver, context: this.#context, translators: list, routes, settings: { ...settings, group } });
+    const subscription = new Engine({
+      driver: this.#driver,
+      context: this.#context,
+      translators: list,
+      routes,
+      settings: { ...settings, group },
+    });
     this.#subscriptions.set(group, subscription);
     return subscription;
   }

@@ -32,7 +32,10 @@ export function eventTranslator<Schemas extends Readonly<Record<string, Schema>>
       validators.set(event.type, validator);
       const result = await validator(event.payload);
       if (result.issues !== undefined) {
-        throw new HexkitError("ERR_HEXKIT_PAYLOAD_INVALID", `payload of event type ${JSON.stringify(event.type)} from topic ${JSON.stringify(event.topic)} does not fit: ${result.issues.join("; ")}`);
+        throw new HexkitError(
+          "ERR_HEXKIT_PAYLOAD_INVALID",
+          `payload of event type ${JSON.stringify(event.type)} from topic ${JSON.stringify(event.topic)} does not fit: ${result.issues.join("; ")}`,
+        );
       }
       await known.consume({ ...event, payload: result.value as never }, context);
     },
@@ -67,7 +70,10 @@ export function combine(translators: readonly Translator[], refuse: (code: Hexki
       for (const type of new Set(translator.types)) {
         const other = types.get(type);
         if (other !== undefined) {
-          throw refuse("ERR_HEXKIT_TRANSLATOR_CLASH", `translators ${other.index} and ${index} both claim type ${JSON.stringify(type)} of topic ${JSON.stringify(topic)}; leave it to one`);
+          throw refuse(
+            "ERR_HEXKIT_TRANSLATOR_CLASH",
+            `translators ${other.index} and ${index} both claim type ${JSON.stringify(type)} of topic ${JSON.stringify(topic)}; leave it to one`,
+          );
         }
         types.set(type, { translator, index });
       }
