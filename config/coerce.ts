@@ -29,8 +29,8 @@ export function typesOf(schema: PropertySchema): Set<string> {
   const types = new Set<string>();
   for (const part of alternatives(schema)) {
     if (part.type !== undefined) for (const type of [part.type].flat() as string[]) types.add(type);
-    else if (Array.isArray(part["enum"])) for (const value of part["enum"]) types.add(typeOfValue(value));
-    else if ("const" in part) types.add(typeOfValue(part["const"]));
+    else if (Array.isArray(part.enum)) for (const value of part.enum) types.add(typeOfValue(value));
+    else if ("const" in part) types.add(typeOfValue(part.const));
   }
   return types;
 }
@@ -52,8 +52,8 @@ export function propertyOf(schema: PropertySchema, key: string): PropertySchema 
   for (const part of alternatives(schema)) {
     if (part.properties !== undefined && Object.hasOwn(part.properties, key)) return part.properties[key] as PropertySchema;
   }
-  const open = alternatives(schema).find((part) => isObject(part["additionalProperties"]));
-  return (open?.["additionalProperties"] as PropertySchema | undefined) ?? {};
+  const open = alternatives(schema).find((part) => isObject(part.additionalProperties));
+  return (open?.additionalProperties as PropertySchema | undefined) ?? {};
 }
 
 /** Turns text from a variable or file into the type that the schema asks for. ajv checks the value afterwards. */

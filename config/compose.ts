@@ -1,4 +1,4 @@
-import { childrenOf, nodeAt, placeOf } from "./layers.ts";
+import { childrenOf, isBranch, nodeAt, placeOf } from "./layers.ts";
 import { bindingVariable, escapePointer, parseBinding, quoted, settingPrefix, snake } from "./names.ts";
 import { isComposed, type PlannedBinding } from "./plan.ts";
 import { hint } from "./suggest.ts";
@@ -61,7 +61,7 @@ function checkPart({ planned, parts }: Composed, part: string, bound: readonly s
   const { name, node, protocol, binding } = planned;
   const target = parts[part] as string;
   const wanted = protocol.composes?.[part] as string;
-  const set = childrenOf(node).get(part) ?? node;
+  const set = childrenOf(node).get(part) ?? (isBranch(node) && node.place !== undefined ? node : undefined);
   const place = placeOf(set, settingPrefix(name) + snake(part));
   const refuse = (message: string): void => void problems.push({ place, message });
   const fitting = bound.filter((known) => parseBinding(known)?.protocol === wanted);

@@ -103,7 +103,7 @@ export function readEnvironment(table: VariableTable, input: EnvironmentInput): 
   for (const [name, text] of ourVariables(input.env)) {
     const variable = table.get(name);
     if (variable === undefined) continue;
-    const value = valueOf(variable, text, input);
+    const value = readVariable(variable, text, input);
     if (value === undefined) {
       input.failed.add(variable.pointer);
       continue;
@@ -121,7 +121,7 @@ export function readEnvironment(table: VariableTable, input: EnvironmentInput): 
   return layers;
 }
 
-function valueOf(
+function readVariable(
   variable: Variable,
   text: string,
   { env, cwd, problems }: EnvironmentInput,

@@ -184,7 +184,7 @@ function list(around: Surroundings, value: object, schema: PropertySchema, point
     }
     const from = [...sources].filter(([source]) => source === below || source.startsWith(`${below}/`)).map(([, source]) => source);
     // A key that the schema does not know may be a secret's, misspelt.
-    const stray = schema["additionalProperties"] === false && !Object.hasOwn(schema.properties ?? {}, key);
+    const stray = schema.additionalProperties === false && !Object.hasOwn(schema.properties ?? {}, key);
     const hidden = stray || isSecret(property) || from.some(({ fetched }) => fetched);
     const shown = hidden ? mask : withoutPasswords(child);
     const variable = around.table.nameFor(below);

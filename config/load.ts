@@ -40,7 +40,7 @@ export function readSources(input: ReadInput): Sources {
   if (typeof input.config === "object" && input.config !== null) {
     addDocument(reading, "config", copy(input.config, "", reading.problems, new Set()), cwd);
   } else {
-    const named = listed(input.config) ?? listed(env["HEXKIT_CONFIG"]);
+    const named = listed(input.config) ?? listed(env.HEXKIT_CONFIG);
     const from = listed(input.config) === undefined ? "HEXKIT_CONFIG" : "config";
     for (const path of named ?? [defaultFile]) readFile(reading, path, cwd, named === undefined ? undefined : from);
   }

@@ -262,7 +262,7 @@ export function referencedVariables(tree: Branch): Set<string> {
   const names = new Set<string>();
   const visit = (value: unknown): void => {
     if (typeof value !== "object" || value === null) return;
-    const target = (value as Record<string, unknown>)["$env"];
+    const target = (value as Record<string, unknown>).$env;
     if (typeof target === "string") names.add(target);
     for (const child of Object.values(value)) visit(child);
   };

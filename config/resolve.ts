@@ -46,7 +46,7 @@ export function resolveConfig(sources: Sources, vocabulary: Vocabulary): Resolut
 
   const tree = merge([...layers, ...readEnvironment(table, input)]);
   const around: Surroundings = { ...findings, env, table, validator: new Validator(), tree };
-  checkOutline(tree, vocabulary, problems);
+  checkOutline(outline, vocabulary, problems);
   const strays = unknownVariables(sources, vocabulary, table, providers, tree, problems);
 
   const general = resolveSections(around);
@@ -77,7 +77,8 @@ export function resolveConfig(sources: Sources, vocabulary: Vocabulary): Resolut
   findings.values.push(...strays);
 
   const secrets = [...findings.secrets].sort((a, b) => b.length - a.length);
-  const resolution = { values: findings.values, secrets, problems: tidy(problems, secrets) };
+  const values = findings.values.map((value) => ({ ...value, pointer: redact(value.pointer, []), origin: redact(value.origin, []) }));
+  const resolution = { values, secrets, problems: tidy(problems, secrets) };
   if (problems.length > 0) return resolution;
   return { config: { ...general, providers: resolvedProviders, bindings: resolvedBindings }, ...resolution };
 }

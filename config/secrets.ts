@@ -42,7 +42,7 @@ export function fetchReference(
 export function isSecret(schema: PropertySchema): boolean {
   return alternatives(schema).some((part) => {
     if (part.writeOnly === true) return true;
-    const inner = [...Object.values(part.properties ?? {}), part.items, part["additionalProperties"]];
+    const inner = [...Object.values(part.properties ?? {}), part.items, part.additionalProperties];
     return inner.some((child) => isObject(child) && isSecret(child as PropertySchema));
   });
 }
@@ -81,7 +81,7 @@ function addForms(text: string, into: Set<string>): void {
 // Up to the last `@` before the path, because people forget to encode an `@` in a password.
 const userInfo = /([a-z][a-z0-9+.-]*:\/\/[^\s/?#:@]*:)([^\s/?#]+)@/gi;
 // A password with an unencoded `/`, `?` or `#`: then up to the last `@` of all.
-const wildUserInfo = /([a-z][a-z0-9+.-]*:\/\/[^\s/?#:@]*:)(\S+)@/gi;
+const wildUserInfo = /([a-z][a-z0-9+.-]*:\/\/[^\s/?#:@]*:)(?!\d{1,5}\/)(\S+)@/gi;
 const parameter = /\b((?:password|passwd|pwd|secret|token)\s*=\s*)([^&;\s]+)/gi;
 
 function addresses(text: string): string[] {
@@ -108,9 +108,9 @@ export function maskPasswords(text: string): string {
   return masked.join("");
 }
 
-/** A safety net for messages: replaces secrets that are long enough not to occur by chance. */
+/** A safety net for messages and places: hides secrets that are long enough not to occur by chance, and addresses used as keys. */
 export function redact(text: string, secrets: Iterable<string>): string {
-  let result = text;
+  let result = text.replace(/[^/#]*:~1~1[^/]*/g, "(a key not shown here)");
   for (const secret of secrets) if (secret.length >= 8) result = result.replaceAll(secret, mask);
   return result;
 }

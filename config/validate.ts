@@ -46,9 +46,9 @@ function finding(error: ErrorObject): Finding {
   const { keyword, params, instancePath: pointer } = error;
   const schema = (error.parentSchema ?? {}) as PropertySchema;
   const below = (key: string): string => `${pointer}/${escapePointer(key)}`;
-  if (keyword === "required") return { pointer: below(params["missingProperty"]), message: "is missing", missing: true };
+  if (keyword === "required") return { pointer: below(params.missingProperty), message: "is missing", missing: true };
   if (keyword === "additionalProperties") {
-    const key: string = params["additionalProperty"];
+    const key: string = params.additionalProperty;
     return { pointer: below(key), message: `unknown${hint(key, Object.keys(schema.properties ?? {}))}` };
   }
   if (typeof schema["x-message"] === "string" && keyword !== "type") return { pointer, message: schema["x-message"] };
@@ -60,16 +60,16 @@ function finding(error: ErrorObject): Finding {
     case "enum":
       return {
         pointer,
-        message: `must be one of ${(params["allowedValues"] as unknown[]).map((value) => JSON.stringify(value)).join(", ")}`,
+        message: `must be one of ${(params.allowedValues as unknown[]).map((value) => JSON.stringify(value)).join(", ")}`,
       };
     case "const":
-      return { pointer, message: `must be ${JSON.stringify(params["allowedValue"])}` };
+      return { pointer, message: `must be ${JSON.stringify(params.allowedValue)}` };
     case "minLength":
-      return { pointer, message: params["limit"] === 1 ? "must not be empty" : `must have at least ${params["limit"]} characters` };
+      return { pointer, message: params.limit === 1 ? "must not be empty" : `must have at least ${params.limit} characters` };
     case "minItems":
-      return { pointer, message: `must have at least ${params["limit"]} ${params["limit"] === 1 ? "element" : "elements"}` };
+      return { pointer, message: `must have at least ${params.limit} ${params.limit === 1 ? "element" : "elements"}` };
     case "format":
-      return { pointer, message: `must be a valid ${params["format"]}` };
+      return { pointer, message: `must be a valid ${params.format}` };
     default:
       return { pointer, message: error.message ?? `breaks the rule ${keyword}` };
   }
