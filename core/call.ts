@@ -1,5 +1,5 @@
-import { type ErrorCode, type ErrorOrigin, HexkitError, isHexkitError } from "./errors.ts";
-import type { Redact } from "./redaction.ts";
+import { type ErrorCode, type ErrorOrigin, errorCodes, HexkitError, isHexkitError } from "./errors.ts";
+import { factOf, type Redact } from "./redaction.ts";
 
 /** What every method that does I/O takes. */
 export interface CallOptions {
@@ -28,19 +28,19 @@ export function describeOrigin(origin: ErrorOrigin): string {
 export function mapError(site: CallSite, error: unknown, operation: string, subject: string): HexkitError {
   if (isHexkitError(error)) return error;
   const code = classifySafely(site, error) ?? "ERR_HEXKIT_PROVIDER_FAILED";
-  const fact = error instanceof Error ? error.message || error.name : String(error);
   const what = subject ? `${operation} ${subject}` : operation;
-  return new HexkitError(code, `${describeOrigin(site.origin)}: ${what} failed: ${fact}`, {
+  return new HexkitError(code, `${describeOrigin(site.origin)}: ${what} failed: ${factOf(error)}`, {
     cause: error,
     origin: { ...site.origin, operation },
     redact: site.redact,
   });
 }
 
-/** A faulty `classify` must not hide the error that it was asked about. */
+/** A faulty `classify` must not hide the error that it was asked about, nor open the table of codes. */
 function classifySafely(site: CallSite, error: unknown): ErrorCode | undefined {
   try {
-    return site.classify?.(error);
+    const code = site.classify?.(error);
+    return code !== undefined && Object.hasOwn(errorCodes, code) ? code : undefined;
   } catch {
     return undefined;
   }

@@ -1,6 +1,6 @@
 import { untilAborted } from "./call.ts";
 import type { Provider } from "./lifecycle.ts";
-import type { Redact } from "./redaction.ts";
+import { factOf, type Redact } from "./redaction.ts";
 
 export interface ProviderHealth {
   readonly plugin: string;
@@ -49,7 +49,7 @@ async function checkProvider(provider: Provider, timeoutMs: number, redact: Reda
     await untilAborted(provider.check(deadline.signal), deadline.signal);
     return [provider.name, { plugin, status: "up", latencyMs: took() }];
   } catch (error) {
-    const reason = redact(error instanceof Error ? error.message : String(error));
+    const reason = redact(factOf(error));
     return [provider.name, { plugin, status: "down", latencyMs: took(), error: reason }];
   } finally {
     clearTimeout(timer);

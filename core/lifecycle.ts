@@ -5,7 +5,7 @@ import { contextLogger, type Logger } from "./logging.ts";
 import type { ServiceIdentity } from "./names.ts";
 import type { Plugin, ProviderContext } from "./plugin.ts";
 import type { ClosePhase } from "./protocols/index.ts";
-import type { Redact } from "./redaction.ts";
+import { factOf, type Redact } from "./redaction.ts";
 
 /** What all providers of one registry share. */
 export interface Surroundings {
@@ -181,7 +181,7 @@ export async function closeAll(works: readonly CloseWork[], timeoutMs: number, r
             await untilAborted(work(deadline.signal), deadline.signal);
           } catch (error) {
             const late = deadline.signal.aborted;
-            const fact = late ? `did not close within the ${timeoutMs} ms for closing` : `did not close cleanly: ${error instanceof Error ? error.message : String(error)}`;
+            const fact = late ? `did not close within the ${timeoutMs} ms for closing` : `did not close cleanly: ${factOf(error)}`;
             failures.push(new HexkitError(late ? "ERR_HEXKIT_TIMEOUT" : "ERR_HEXKIT_CLOSE_FAILED", `${subject}: ${fact}`, { cause: late ? undefined : error, redact }));
           }
         }),

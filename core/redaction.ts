@@ -24,9 +24,15 @@ export function redactValue(value: unknown, redact: Redact, depth = 6): unknown 
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, redactValue(item, redact, depth - 1)]));
 }
 
+/** What a thrown value says, whatever was thrown. */
+export function factOf(error: unknown): string {
+  if (error instanceof Error) return error.message || error.name;
+  return typeof error === "object" && error !== null ? "something that is no error was thrown" : String(error);
+}
+
 /** An error as data for a log line: class, message and stack, causes included in the stack, all redacted. */
 export function describeError(error: unknown, redact: Redact): { type: string; message: string; code?: string; traceback?: string } {
-  if (!(error instanceof Error)) return { type: typeof error, message: redact(String(error)) };
+  if (!(error instanceof Error)) return { type: typeof error, message: redact(factOf(error)) };
   const traceback: string[] = [];
   const seen = new Set<unknown>();
   for (let at: unknown = error; at instanceof Error && !seen.has(at) && seen.size < 8; at = at.cause) {

@@ -126,7 +126,7 @@ class OpenRegistry implements Registry {
     const provider = binding.provider === undefined ? undefined : this.#providers.get(binding.provider);
     const context = this.#context(binding, protocol, provider);
     const driver = provider?.drivers.get(binding.protocol) ?? this.#partsOf(binding);
-    const api = protocol.create(driver as never, context as never);
+    const api = create(protocol, driver, context);
     this.#parts.set(binding.binding, { driver, context });
     this.#apis.set(binding.binding, api);
     this.container.registerInstance<unknown>(binding.binding, api);
@@ -207,6 +207,15 @@ class OpenRegistry implements Registry {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+}
+
+/** A protocol of someone else's may throw anything. */
+function create(protocol: ProtocolDefinition, driver: unknown, context: ProtocolContext): unknown {
+  try {
+    return protocol.create(driver as never, context as never);
+  } catch (error) {
+    throw context.mapError(error, "create", "its portable object");
   }
 }
 
