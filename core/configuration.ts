@@ -38,7 +38,12 @@ export interface Configuration {
 }
 
 /** Reads the sources, loads the plugins that they name, validates everything. Connects to nothing; problems come back as data. */
-export async function configure({ config, env = process.env, plugins: given = [], protocols: own = [] }: ConfigSources): Promise<Configuration> {
+export async function configure({
+  config,
+  env = process.env,
+  plugins: given = [],
+  protocols: own = [],
+}: ConfigSources): Promise<Configuration> {
   const { readSources, resolveConfig, Validator } = await import("../config/index.ts");
   const sources = readSources({ config, env, cwd: process.cwd() });
   const ahead = collectProtocols([
@@ -46,7 +51,10 @@ export async function configure({ config, env = process.env, plugins: given = []
     { from: "openRegistry({ protocols })", protocols: own },
     ...given.map((plugin) => ({ from: `plugin ${plugin?.name}`, protocols: plugin?.protocols ?? [] })),
   ]);
-  const loaded = await loadPlugins(sources.references([...ahead.protocols.keys()], [...builtinPlugins, ...given.map((plugin) => plugin?.name)]), given);
+  const loaded = await loadPlugins(
+    sources.references([...ahead.protocols.keys()], [...builtinPlugins, ...given.map((plugin) => plugin?.name)]),
+    given,
+  );
   const { protocols, problems: clashes } = collectProtocols([
     { from: "hexkit", protocols: builtinProtocols },
     { from: "openRegistry({ protocols })", protocols: own },
@@ -61,7 +69,8 @@ export async function configure({ config, env = process.env, plugins: given = []
     plugins: loaded.plugins,
     protocols,
     redact: createRedact(resolution.secrets),
-    checkSettings: (schema, settings) => validator.check(schema, settings).map(({ pointer, message }) => `${pointer.slice(1).replaceAll("/", ".")}: ${message}`),
+    checkSettings: (schema, settings) =>
+      validator.check(schema, settings).map(({ pointer, message }) => `${pointer.slice(1).replaceAll("/", ".")}: ${message}`),
   };
 }
 
@@ -70,7 +79,10 @@ export function vocabulary(plugins: ReadonlyMap<string, Plugin>, protocols: Read
   return {
     protocols: Object.fromEntries(protocols),
     plugins: Object.fromEntries(
-      [...plugins].map(([specifier, plugin]) => [specifier, { name: plugin.name, options: plugin.options, provides: Object.keys(plugin.provides) }]),
+      [...plugins].map(([specifier, plugin]) => [
+        specifier,
+        { name: plugin.name, options: plugin.options, provides: Object.keys(plugin.provides) },
+      ]),
     ),
     builtinPlugins: [...builtinPlugins],
   };

@@ -26,7 +26,10 @@ export function currentCorrelationId(): string | undefined {
 export function getCorrelationId(): string {
   const id = storage.getStore();
   if (id === undefined) {
-    throw new HexkitError("ERR_HEXKIT_CORRELATION_ID_MISSING", "no correlation id is set here: run the code inside withCorrelationId or withNewCorrelationId");
+    throw new HexkitError(
+      "ERR_HEXKIT_CORRELATION_ID_MISSING",
+      "no correlation id is set here: run the code inside withCorrelationId or withNewCorrelationId",
+    );
   }
   return id;
 }

@@ -21,32 +21,80 @@ const facts = <const Code extends string>(table: Record<Code, ErrorFacts>): Read
 
 /** Every code that a `HexkitError` can carry. Covered by semver; messages are not. */
 export const errorCodes = facts({
-  ERR_HEXKIT_CONFIG_INVALID: { category: "configuration", retryable: false, summary: "The configuration or the environment has problems; `problems` lists them all." },
+  ERR_HEXKIT_CONFIG_INVALID: {
+    category: "configuration",
+    retryable: false,
+    summary: "The configuration or the environment has problems; `problems` lists them all.",
+  },
   ERR_HEXKIT_PLUGIN_INVALID: { category: "configuration", retryable: false, summary: "A plugin or protocol definition is malformed." },
-  ERR_HEXKIT_PACKAGE_MISSING: { category: "configuration", retryable: false, summary: "A plugin needs an npm package that is not installed." },
-  ERR_HEXKIT_OPEN_FAILED: { category: "lifecycle", retryable: true, summary: "One or more providers could not be opened; `failures` lists them all." },
+  ERR_HEXKIT_PACKAGE_MISSING: {
+    category: "configuration",
+    retryable: false,
+    summary: "A plugin needs an npm package that is not installed.",
+  },
+  ERR_HEXKIT_OPEN_FAILED: {
+    category: "lifecycle",
+    retryable: true,
+    summary: "One or more providers could not be opened; `failures` lists them all.",
+  },
   ERR_HEXKIT_UNBOUND: { category: "configuration", retryable: false, summary: "Nothing is bound under that name." },
   ERR_HEXKIT_CLOSED: { category: "lifecycle", retryable: false, summary: "The registry or the object was used after it closed." },
-  ERR_HEXKIT_CLOSE_FAILED: { category: "lifecycle", retryable: false, summary: "Closing did not finish cleanly; `failures` lists what was left." },
+  ERR_HEXKIT_CLOSE_FAILED: {
+    category: "lifecycle",
+    retryable: false,
+    summary: "Closing did not finish cleanly; `failures` lists what was left.",
+  },
   ERR_HEXKIT_ABORTED: { category: "lifecycle", retryable: false, summary: "The caller's abort signal ended the call." },
   ERR_HEXKIT_TIMEOUT: { category: "unavailable", retryable: true, summary: "The operation did not finish within its time limit." },
-  ERR_HEXKIT_UNAVAILABLE: { category: "unavailable", retryable: true, summary: "The backing service could not be reached or is not ready." },
+  ERR_HEXKIT_UNAVAILABLE: {
+    category: "unavailable",
+    retryable: true,
+    summary: "The backing service could not be reached or is not ready.",
+  },
   ERR_HEXKIT_AUTHENTICATION_FAILED: { category: "access", retryable: false, summary: "The backing service refused the credentials." },
   ERR_HEXKIT_PERMISSION_DENIED: { category: "access", retryable: false, summary: "The credentials do not allow the operation." },
   ERR_HEXKIT_INVALID_ARGUMENT: { category: "usage", retryable: false, summary: "An argument has the wrong type or value." },
   ERR_HEXKIT_NOT_ASCII: { category: "usage", retryable: false, summary: "A topic, type, key or header holds a character outside ASCII." },
   ERR_HEXKIT_UNSUPPORTED: { category: "usage", retryable: false, summary: "The provider does not have the capability that was asked for." },
-  ERR_HEXKIT_PAYLOAD_INVALID: { category: "data", retryable: false, summary: "A payload cannot be written as JSON, or does not fit its schema." },
-  ERR_HEXKIT_MESSAGE_TOO_LARGE: { category: "data", retryable: false, summary: "A message exceeds the size that the provider or the server accepts." },
-  ERR_HEXKIT_EVENT_UNDECODABLE: { category: "data", retryable: false, summary: "A record from the broker is not an event of the wire format." },
+  ERR_HEXKIT_PAYLOAD_INVALID: {
+    category: "data",
+    retryable: false,
+    summary: "A payload cannot be written as JSON, or does not fit its schema.",
+  },
+  ERR_HEXKIT_MESSAGE_TOO_LARGE: {
+    category: "data",
+    retryable: false,
+    summary: "A message exceeds the size that the provider or the server accepts.",
+  },
+  ERR_HEXKIT_EVENT_UNDECODABLE: {
+    category: "data",
+    retryable: false,
+    summary: "A record from the broker is not an event of the wire format.",
+  },
   ERR_HEXKIT_EVENT_FAILED: { category: "data", retryable: false, summary: "A translator failed on an event and the policy is to stop." },
-  ERR_HEXKIT_EVENT_ORDER: { category: "conflict", retryable: true, summary: "Not sent, because an earlier event with the same key failed." },
+  ERR_HEXKIT_EVENT_ORDER: {
+    category: "conflict",
+    retryable: true,
+    summary: "Not sent, because an earlier event with the same key failed.",
+  },
   ERR_HEXKIT_TOPIC_NOT_FOUND: { category: "not-found", retryable: false, summary: "The topic does not exist and may not be created." },
-  ERR_HEXKIT_CORRELATION_ID_MISSING: { category: "usage", retryable: false, summary: "No correlation id is set and none may be generated." },
+  ERR_HEXKIT_CORRELATION_ID_MISSING: {
+    category: "usage",
+    retryable: false,
+    summary: "No correlation id is set and none may be generated.",
+  },
   ERR_HEXKIT_CORRELATION_ID_INVALID: { category: "data", retryable: false, summary: "A correlation id is not a UUID of version 4." },
   ERR_HEXKIT_TRANSLATOR_CLASH: { category: "usage", retryable: false, summary: "Two translators claim the same topic and type." },
-  ERR_HEXKIT_SUBSCRIPTION_EXISTS: { category: "usage", retryable: false, summary: "The group already has a subscription in this registry." },
-  ERR_HEXKIT_PROVIDER_FAILED: { category: "internal", retryable: false, summary: "The provider's client failed in a way its plugin does not know." },
+  ERR_HEXKIT_SUBSCRIPTION_EXISTS: {
+    category: "usage",
+    retryable: false,
+    summary: "The group already has a subscription in this registry.",
+  },
+  ERR_HEXKIT_PROVIDER_FAILED: {
+    category: "internal",
+    retryable: false,
+    summary: "The provider's client failed in a way its plugin does not know.",
+  },
 });
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -9,7 +9,16 @@ export {
   withCorrelationId,
   withNewCorrelationId,
 } from "./correlation.ts";
-export { type ConfigProblem, type ErrorCategory, type ErrorCode, type ErrorOrigin, errorCodes, HexkitError, type HexkitErrorOptions, isHexkitError } from "./errors.ts";
+export {
+  type ConfigProblem,
+  type ErrorCategory,
+  type ErrorCode,
+  type ErrorOrigin,
+  errorCodes,
+  HexkitError,
+  type HexkitErrorOptions,
+  isHexkitError,
+} from "./errors.ts";
 export type { HealthReport, ProviderHealth } from "./health.ts";
 export type { Logger } from "./logging.ts";
 export type { ServiceIdentity } from "./names.ts";
@@ -42,9 +51,9 @@ export {
   type Api,
   type Binding,
   type ClosePhase,
+  type DriverOf,
   defineComposedProtocol,
   defineProtocol,
-  type DriverOf,
   type ProtocolContext,
   type ProtocolDefinition,
   type ProtocolName,

@@ -47,18 +47,29 @@ export async function openProviders(
   const failures = outcomes.filter((outcome) => outcome.status === "rejected").map((outcome) => outcome.reason as HexkitError);
   if (failures.length === 0) return new Map(opened.map((provider) => [provider.name, provider]));
   for (const outcome of await Promise.allSettled(opened.map((provider) => provider.close()))) {
-    if (outcome.status === "rejected") surroundings.logger.warn({ error: outcome.reason }, "a provider did not close cleanly after another failed to open");
+    if (outcome.status === "rejected")
+      surroundings.logger.warn({ error: outcome.reason }, "a provider did not close cleanly after another failed to open");
   }
-  if (signal?.aborted) throw new HexkitError("ERR_HEXKIT_ABORTED", "opening the registry was aborted by its signal", { cause: signal.reason });
+  if (signal?.aborted)
+    throw new HexkitError("ERR_HEXKIT_ABORTED", "opening the registry was aborted by its signal", { cause: signal.reason });
   const [only] = failures;
   if (failures.length === 1 && only !== undefined) throw only;
-  throw new HexkitError("ERR_HEXKIT_OPEN_FAILED", `${failures.length} providers could not be opened:\n${failures.map((failure) => `- ${failure.message}`).join("\n")}`, {
-    failures,
-    redact: surroundings.redact,
-  });
+  throw new HexkitError(
+    "ERR_HEXKIT_OPEN_FAILED",
+    `${failures.length} providers could not be opened:\n${failures.map((failure) => `- ${failure.message}`).join("\n")}`,
+    {
+      failures,
+      redact: surroundings.redact,
+    },
+  );
 }
 
-async function openProvider(spec: ProviderSpec, surroundings: Surroundings, timeoutMs: number, cancel: AbortSignal | undefined): Promise<Provider> {
+async function openProvider(
+  spec: ProviderSpec,
+  surroundings: Surroundings,
+  timeoutMs: number,
+  cancel: AbortSignal | undefined,
+): Promise<Provider> {
   const { plugin } = spec;
   const origin = { provider: spec.name, plugin: plugin.name };
   const life = new AbortController();
@@ -71,7 +82,10 @@ async function openProvider(spec: ProviderSpec, surroundings: Surroundings, time
     signal: life.signal,
     scope: surroundings.scope,
   };
-  const timeout = setTimeout(() => life.abort(new HexkitError("ERR_HEXKIT_TIMEOUT", `${describeOrigin(origin)}: not connected within ${timeoutMs} ms`, { origin })), timeoutMs);
+  const timeout = setTimeout(
+    () => life.abort(new HexkitError("ERR_HEXKIT_TIMEOUT", `${describeOrigin(origin)}: not connected within ${timeoutMs} ms`, { origin })),
+    timeoutMs,
+  );
   const onCancel = (): void => life.abort(cancel?.reason);
   if (cancel?.aborted) onCancel();
   cancel?.addEventListener("abort", onCancel, { once: true });
@@ -95,7 +109,10 @@ async function openProvider(spec: ProviderSpec, surroundings: Surroundings, time
   } catch (error) {
     life.abort(error);
     // A plugin that ignores the signal may still connect after the timeout: it is closed whenever that is.
-    connecting.catch(() => undefined).then(() => client.release()).catch(() => undefined);
+    connecting
+      .catch(() => undefined)
+      .then(() => client.release())
+      .catch(() => undefined);
     await untilAborted(client.release(), AbortSignal.timeout(timeoutMs)).catch(() => undefined);
     throw openError(error, spec, origin, surroundings.redact);
   } finally {
@@ -182,13 +199,22 @@ export async function closeAll(works: readonly CloseWork[], timeoutMs: number, r
           } catch (error) {
             const late = deadline.signal.aborted;
             const fact = late ? `did not close within the ${timeoutMs} ms for closing` : `did not close cleanly: ${factOf(error)}`;
-            failures.push(new HexkitError(late ? "ERR_HEXKIT_TIMEOUT" : "ERR_HEXKIT_CLOSE_FAILED", `${subject}: ${fact}`, { cause: late ? undefined : error, redact }));
+            failures.push(
+              new HexkitError(late ? "ERR_HEXKIT_TIMEOUT" : "ERR_HEXKIT_CLOSE_FAILED", `${subject}: ${fact}`, {
+                cause: late ? undefined : error,
+                redact,
+              }),
+            );
           }
         }),
     );
     clearTimeout(timer);
   }
   if (failures.length > 0) {
-    throw new HexkitError("ERR_HEXKIT_CLOSE_FAILED", `closing was not clean:\n${failures.map((failure) => `- ${failure.message}`).join("\n")}`, { failures, redact });
+    throw new HexkitError(
+      "ERR_HEXKIT_CLOSE_FAILED",
+      `closing was not clean:\n${failures.map((failure) => `- ${failure.message}`).join("\n")}`,
+      { failures, redact },
+    );
   }
 }

@@ -36,7 +36,8 @@ export async function loadPlugins(references: readonly PluginToLoad[], given: re
   for (const plugin of given) {
     const problem = checkPlugin(plugin, `plugin ${JSON.stringify(plugin?.name)}`);
     if (problem !== undefined) problems.push({ place: "openRegistry({ plugins })", message: problem });
-    else if (plugins.has(plugin.name)) problems.push({ place: "openRegistry({ plugins })", message: `two plugins are named ${JSON.stringify(plugin.name)}; pass one` });
+    else if (plugins.has(plugin.name))
+      problems.push({ place: "openRegistry({ plugins })", message: `two plugins are named ${JSON.stringify(plugin.name)}; pass one` });
     else plugins.set(plugin.name, plugin);
   }
   const wanted = new Map(references.map((reference) => [reference.specifier, reference]));

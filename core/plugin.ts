@@ -75,7 +75,10 @@ const brand = Symbol.for("hexkit.Plugin");
  */
 export function definePlugin<const Schema extends OptionsSchema, Client>(definition: PluginDefinition<Schema, Client>): Plugin {
   if (!namePattern.test(definition.name)) {
-    throw new HexkitError("ERR_HEXKIT_PLUGIN_INVALID", `plugin name ${JSON.stringify(definition.name)}: use lower camel case, such as "kafka"`);
+    throw new HexkitError(
+      "ERR_HEXKIT_PLUGIN_INVALID",
+      `plugin name ${JSON.stringify(definition.name)}: use lower camel case, such as "kafka"`,
+    );
   }
   if (Object.keys(definition.provides ?? {}).length === 0) {
     throw new HexkitError("ERR_HEXKIT_PLUGIN_INVALID", `plugin ${definition.name}: \`provides\` names no protocol`);

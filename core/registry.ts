@@ -10,7 +10,7 @@ import { contextLogger, createPinoLogger, type Logger } from "./logging.ts";
 import { bindingVariable, namePattern } from "./names.ts";
 import { deferred } from "./promise.ts";
 import type { Api, Binding, ProtocolContext, ProtocolDefinition, ProtocolPart } from "./protocols/index.ts";
-import { serveUntilSignal, type ServeOptions } from "./serve.ts";
+import { type ServeOptions, serveUntilSignal } from "./serve.ts";
 
 export interface OpenOptions extends ConfigSources {
   /** Takes the log lines instead of pino; secrets are removed before it sees them, `log.level` does not apply to it. */
@@ -62,14 +62,20 @@ export interface Registry extends AsyncDisposable {
  * ERR_HEXKIT_OPEN_FAILED for several; ERR_HEXKIT_ABORTED.
  */
 export async function openRegistry(options: OpenOptions = {}): Promise<Registry> {
-  if (options.signal?.aborted) throw new HexkitError("ERR_HEXKIT_ABORTED", "opening the registry was aborted by its signal", { cause: options.signal.reason });
+  if (options.signal?.aborted)
+    throw new HexkitError("ERR_HEXKIT_ABORTED", "opening the registry was aborted by its signal", { cause: options.signal.reason });
   const configuration = await configure(options);
   const { config, redact, report } = configuration;
   if (config === undefined) throw configError(report.problems, redact);
   const target = options.logger ?? (await createPinoLogger(config.service, config.log.level));
   const surroundings: Surroundings = { service: config.service, logger: target, clock: options.clock ?? systemClock, redact, scope: {} };
   const { container } = await import("./inject.ts");
-  const providers = await openProviders(providerSpecs(configuration, config), surroundings, config.lifecycle.connectTimeoutMs, options.signal);
+  const providers = await openProviders(
+    providerSpecs(configuration, config),
+    surroundings,
+    config.lifecycle.connectTimeoutMs,
+    options.signal,
+  );
   const registry = new OpenRegistry(configuration, config, surroundings, providers, container.createChildContainer());
   try {
     for (const binding of config.bindings) registry.bind(binding);
@@ -106,7 +112,13 @@ class OpenRegistry implements Registry {
   readonly #failure = deferred<unknown>();
   #closed: Promise<void> | undefined;
 
-  constructor(configuration: Configuration, resolved: ResolvedConfig, surroundings: Surroundings, providers: ReadonlyMap<string, Provider>, container: DependencyContainer) {
+  constructor(
+    configuration: Configuration,
+    resolved: ResolvedConfig,
+    surroundings: Surroundings,
+    providers: ReadonlyMap<string, Provider>,
+    container: DependencyContainer,
+  ) {
     this.container = container;
     this.config = configuration.report;
     this.#configuration = configuration;
@@ -115,7 +127,11 @@ class OpenRegistry implements Registry {
     this.#providers = providers;
     this.#logger = contextLogger(surroundings.logger, surroundings.redact, "hexkit.registry");
     for (const provider of providers.values()) {
-      this.#works.push({ phase: "clients", subject: `provider "${provider.name}" (plugin ${provider.plugin.name})`, work: () => provider.close() });
+      this.#works.push({
+        phase: "clients",
+        subject: `provider "${provider.name}" (plugin ${provider.plugin.name})`,
+        work: () => provider.close(),
+      });
     }
   }
 
@@ -174,8 +190,14 @@ class OpenRegistry implements Registry {
   #unbound(binding: string): HexkitError {
     const bound = [...this.#apis.keys()];
     const named = binding.split(":").length <= 2 && binding.split(":").every((part) => namePattern.test(part));
-    const way = named ? `bind it under "protocols" in the configuration, or by ${bindingVariable(binding)}=<provider or plugin>` : 'a binding is a protocol or "protocol:name", in lower camel case';
-    return new HexkitError("ERR_HEXKIT_UNBOUND", `nothing is bound as ${JSON.stringify(binding)}; bound: ${bound.join(", ") || "nothing"}; ${way}`, { origin: { binding } });
+    const way = named
+      ? `bind it under "protocols" in the configuration, or by ${bindingVariable(binding)}=<provider or plugin>`
+      : 'a binding is a protocol or "protocol:name", in lower camel case';
+    return new HexkitError(
+      "ERR_HEXKIT_UNBOUND",
+      `nothing is bound as ${JSON.stringify(binding)}; bound: ${bound.join(", ") || "nothing"}; ${way}`,
+      { origin: { binding } },
+    );
   }
 
   has(binding: string): boolean {
@@ -220,5 +242,9 @@ function create(protocol: ProtocolDefinition, driver: unknown, context: Protocol
 }
 
 function ownError(site: CallSite, code: HexkitError["code"], message: string, cause: unknown): HexkitError {
-  return new HexkitError(code, `${describeOrigin(site.origin)}: ${message}`, { origin: site.origin, redact: site.redact, ...(cause !== undefined && { cause }) });
+  return new HexkitError(code, `${describeOrigin(site.origin)}: ${message}`, {
+    origin: site.origin,
+    redact: site.redact,
+    ...(cause !== undefined && { cause }),
+  });
 }
