@@ -24,12 +24,13 @@ export function describeOrigin(origin: ErrorOrigin): string {
   return subject && by ? `${subject} (${by})` : subject || by;
 }
 
-/** Turns whatever a driver threw into a `HexkitError`; one that is one already stays. */
+/** Turns whatever a driver threw into a `HexkitError`; one that says where it comes from stays, one of a plugin's own keeps its code. */
 export function mapError(site: CallSite, error: unknown, operation: string, subject: string): HexkitError {
-  if (isHexkitError(error)) return error;
-  const code = classifySafely(site, error) ?? "ERR_HEXKIT_PROVIDER_FAILED";
+  const own = isHexkitError(error);
+  if (own && Object.keys(error.origin).length > 0) return error;
+  const code = own ? knownCode(error.code) : classifySafely(site, error);
   const what = subject ? `${operation} ${subject}` : operation;
-  return new HexkitError(code, `${describeOrigin(site.origin)}: ${what} failed: ${factOf(error)}`, {
+  return new HexkitError(code ?? "ERR_HEXKIT_PROVIDER_FAILED", `${describeOrigin(site.origin)}: ${what} failed: ${factOf(error)}`, {
     cause: error,
     origin: { ...site.origin, operation },
     redact: site.redact,
@@ -39,11 +40,15 @@ export function mapError(site: CallSite, error: unknown, operation: string, subj
 /** A faulty `classify` must not hide the error that it was asked about, nor open the table of codes. */
 function classifySafely(site: CallSite, error: unknown): ErrorCode | undefined {
   try {
-    const code = site.classify?.(error);
-    return code !== undefined && Object.hasOwn(errorCodes, code) ? code : undefined;
+    return knownCode(site.classify?.(error));
   } catch {
     return undefined;
   }
+}
+
+/** Another version of this package may know other codes, and plain JavaScript any. */
+function knownCode(code: ErrorCode | undefined): ErrorCode | undefined {
+  return code !== undefined && Object.hasOwn(errorCodes, code) ? code : undefined;
 }
 
 export function closedError(origin: ErrorOrigin, operation: string): HexkitError {

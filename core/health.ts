@@ -1,5 +1,6 @@
 import { untilAborted } from "./call.ts";
 import type { Provider } from "./lifecycle.ts";
+import { deadline } from "./promise.ts";
 import { factOf, type Redact } from "./redaction.ts";
 
 export interface ProviderHealth {
@@ -43,15 +44,14 @@ async function checkProvider(provider: Provider, timeoutMs: number, redact: Reda
   const started = performance.now();
   const plugin = provider.plugin.name;
   const took = (): number => Math.round((performance.now() - started) * 10) / 10;
-  const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+  const { signal, clear } = deadline(timeoutMs, new Error(`no answer within ${timeoutMs} ms`));
   try {
-    await untilAborted(provider.check(deadline.signal), deadline.signal);
+    await untilAborted(provider.check(signal), signal);
     return [provider.name, { plugin, status: "up", latencyMs: took() }];
   } catch (error) {
     const reason = redact(factOf(error));
     return [provider.name, { plugin, status: "down", latencyMs: took(), error: reason }];
   } finally {
-    clearTimeout(timer);
+    clear();
   }
 }

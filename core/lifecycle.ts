@@ -4,6 +4,7 @@ import { type ErrorOrigin, HexkitError } from "./errors.ts";
 import { contextLogger, type Logger } from "./logging.ts";
 import type { ServiceIdentity } from "./names.ts";
 import type { Plugin, ProviderContext } from "./plugin.ts";
+import { deadline, settlesWithin } from "./promise.ts";
 import type { ClosePhase } from "./protocols/index.ts";
 import { factOf, type Redact } from "./redaction.ts";
 
@@ -46,10 +47,10 @@ export async function openProviders(
   const opened = outcomes.filter((outcome) => outcome.status === "fulfilled").map((outcome) => outcome.value);
   const failures = outcomes.filter((outcome) => outcome.status === "rejected").map((outcome) => outcome.reason as HexkitError);
   if (failures.length === 0) return new Map(opened.map((provider) => [provider.name, provider]));
-  for (const outcome of await Promise.allSettled(opened.map((provider) => provider.close()))) {
-    if (outcome.status === "rejected")
-      surroundings.logger.warn({ error: outcome.reason }, "a provider did not close cleanly after another failed to open");
-  }
+  await closeAll(opened.map(clientWork), timeoutMs, surroundings.redact).catch((error) => {
+    const logger = contextLogger(surroundings.logger, surroundings.redact, "hexkit.registry");
+    logger.warn({ error }, "what was open did not close cleanly after another provider had failed to open");
+  });
   if (signal?.aborted)
     throw new HexkitError("ERR_HEXKIT_ABORTED", "opening the registry was aborted by its signal", { cause: signal.reason });
   const [only] = failures;
@@ -57,11 +58,13 @@ export async function openProviders(
   throw new HexkitError(
     "ERR_HEXKIT_OPEN_FAILED",
     `${failures.length} providers could not be opened:\n${failures.map((failure) => `- ${failure.message}`).join("\n")}`,
-    {
-      failures,
-      redact: surroundings.redact,
-    },
+    { failures, redact: surroundings.redact },
   );
+}
+
+/** What closing a registry does with a provider. */
+export function clientWork(provider: Provider): CloseWork {
+  return { phase: "clients", subject: `provider "${provider.name}" (plugin ${provider.plugin.name})`, work: () => provider.close() };
 }
 
 async function openProvider(
@@ -82,10 +85,8 @@ async function openProvider(
     signal: life.signal,
     scope: surroundings.scope,
   };
-  const timeout = setTimeout(
-    () => life.abort(new HexkitError("ERR_HEXKIT_TIMEOUT", `${describeOrigin(origin)}: not connected within ${timeoutMs} ms`, { origin })),
-    timeoutMs,
-  );
+  const late = `${describeOrigin(origin)}: not connected within ${timeoutMs} ms`;
+  const timeout = setTimeout(() => life.abort(new HexkitError("ERR_HEXKIT_TIMEOUT", late, { origin })), timeoutMs);
   const onCancel = (): void => life.abort(cancel?.reason);
   if (cancel?.aborted) onCancel();
   cancel?.addEventListener("abort", onCancel, { once: true });
@@ -113,7 +114,7 @@ async function openProvider(
       .catch(() => undefined)
       .then(() => client.release())
       .catch(() => undefined);
-    await untilAborted(client.release(), AbortSignal.timeout(timeoutMs)).catch(() => undefined);
+    await settlesWithin(client.release(), timeoutMs);
     throw openError(error, spec, origin, surroundings.redact);
   } finally {
     clearTimeout(timeout);
@@ -188,16 +189,15 @@ export async function closeAll(works: readonly CloseWork[], timeoutMs: number, r
   for (const phase of phases) {
     const share = phase === "clients" ? timeoutMs : timeoutMs * (1 - reservedForClients);
     const left = Math.max(0, share - (performance.now() - started));
-    const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(), left);
+    const { signal, clear } = deadline(left);
     await Promise.all(
       works
         .filter((entry) => entry.phase === phase)
         .map(async ({ subject, work }) => {
           try {
-            await untilAborted(work(deadline.signal), deadline.signal);
+            await untilAborted(work(signal), signal);
           } catch (error) {
-            const late = deadline.signal.aborted;
+            const late = signal.aborted;
             const fact = late ? `did not close within the ${timeoutMs} ms for closing` : `did not close cleanly: ${factOf(error)}`;
             failures.push(
               new HexkitError(late ? "ERR_HEXKIT_TIMEOUT" : "ERR_HEXKIT_CLOSE_FAILED", `${subject}: ${fact}`, {
@@ -208,7 +208,7 @@ export async function closeAll(works: readonly CloseWork[], timeoutMs: number, r
           }
         }),
     );
-    clearTimeout(timer);
+    clear();
   }
   if (failures.length > 0) {
     throw new HexkitError(

@@ -33,3 +33,13 @@ export function settlesWithin(promise: Promise<unknown>, ms: number, signal?: Ab
     );
   });
 }
+
+/** The longest that a timer of Node takes: 24.8 days. */
+const longestMs = 2 ** 31 - 1;
+
+/** A signal that aborts with `reason` after `ms` milliseconds. Unlike `AbortSignal.timeout` it keeps the process alive until `clear`. */
+export function deadline(ms: number, reason?: unknown): { readonly signal: AbortSignal; readonly clear: () => void } {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(reason), Math.min(ms, longestMs));
+  return { signal: controller.signal, clear: () => clearTimeout(timer) };
+}

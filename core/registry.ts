@@ -5,7 +5,7 @@ import { type Clock, systemClock } from "./clock.ts";
 import { type ConfigReport, type ConfigSources, type Configuration, configError, configure } from "./configuration.ts";
 import { HexkitError } from "./errors.ts";
 import { createHealth, type HealthReport, type HealthSource } from "./health.ts";
-import { type CloseWork, closeAll, openProviders, type Provider, type Surroundings } from "./lifecycle.ts";
+import { type CloseWork, clientWork, closeAll, openProviders, type Provider, type Surroundings } from "./lifecycle.ts";
 import { contextLogger, createPinoLogger, type Logger } from "./logging.ts";
 import { bindingVariable, namePattern } from "./names.ts";
 import { deferred } from "./promise.ts";
@@ -126,13 +126,9 @@ class OpenRegistry implements Registry {
     this.#surroundings = surroundings;
     this.#providers = providers;
     this.#logger = contextLogger(surroundings.logger, surroundings.redact, "hexkit.registry");
-    for (const provider of providers.values()) {
-      this.#works.push({
-        phase: "clients",
-        subject: `provider "${provider.name}" (plugin ${provider.plugin.name})`,
-        work: () => provider.close(),
-      });
-    }
+    // After the subscriptions, whose handlers may still resolve from it, and while what it made can still publish.
+    this.#works.push({ phase: "relays", subject: "container", work: async () => await container.dispose() });
+    for (const provider of providers.values()) this.#works.push(clientWork(provider));
   }
 
   /** Makes the portable object of a binding. */
@@ -220,11 +216,7 @@ class OpenRegistry implements Registry {
 
   async #close(timeoutMs: number): Promise<void> {
     this.#closing.abort();
-    try {
-      await closeAll(this.#works, timeoutMs, this.#surroundings.redact);
-    } finally {
-      await this.container.dispose();
-    }
+    await closeAll(this.#works, timeoutMs, this.#surroundings.redact);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -56,7 +56,7 @@ export interface ProtocolContext<Settings = Record<string, unknown>> {
    * @throws ERR_HEXKIT_CLOSED, ERR_HEXKIT_ABORTED, or the code by which the plugin classifies the driver's error.
    */
   call<Result>(operation: string, subject: string, options: CallOptions | undefined, work: (signal: AbortSignal | undefined) => Promise<Result>): Promise<Result>;
-  /** Makes the `HexkitError` for an error of the driver, or returns one that is one already. */
+  /** Makes the `HexkitError` for an error of the driver; one that names its origin already is returned as it is. */
   mapError(error: unknown, operation: string, subject: string): HexkitError;
   /** Makes an error of our own, whose message begins with the binding and its provider. */
   error(code: ErrorCode, message: string, cause?: unknown): HexkitError;
