@@ -48,6 +48,21 @@ export async function until(what: string, condition: () => boolean): Promise<voi
   }
 }
 
+/** Settles like `work`; fails, naming `what`, when that takes too long. */
+export async function within<Result>(what: string, work: Promise<Result>): Promise<Result> {
+  const timeout = new AbortController();
+  const late = systemClock.sleep(patienceMs, timeout.signal).then((): never => {
+    throw new Error(`waited ${patienceMs} ms for ${what}`);
+  });
+  // Also when the work was first: it then rejects after the fact.
+  late.catch(() => undefined);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    timeout.abort();
+  }
+}
+
 export interface LogLine {
   readonly level: "debug" | "info" | "warn" | "error";
   readonly fields: object;
@@ -205,18 +220,6 @@ export function gate<Value = void>(): { readonly promise: Promise<Value>; open(v
     open = resolve;
   });
   return { promise, open };
-}
-
-async function within(what: string, work: Promise<void>): Promise<void> {
-  const timeout = new AbortController();
-  const late = systemClock.sleep(patienceMs, timeout.signal).then(() => {
-    if (!timeout.signal.aborted) throw new Error(`waited ${patienceMs} ms for ${what}`);
-  });
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    timeout.abort();
-  }
 }
 
 function recordingLogger(lines: LogLine[]): Logger {

@@ -12,7 +12,17 @@ import {
   type Translator,
   withCorrelationId,
 } from "../../core/index.ts";
-import { EventBench, type EventBroker, gate, headerValues, type RawRecord, testTimeoutMs, until, warnings } from "./event-broker.ts";
+import {
+  EventBench,
+  type EventBroker,
+  gate,
+  headerValues,
+  type RawRecord,
+  testTimeoutMs,
+  until,
+  warnings,
+  within,
+} from "./event-broker.ts";
 
 export interface EventSubscriberSubject {
   readonly name: string;
@@ -221,7 +231,7 @@ export function testEventSubscriber(subject: EventSubscriberSubject): void {
             translator(topic, ({ payload }) => void handled.push(payload.n)),
             { group },
           );
-          await assert.rejects(subscription.done, { code: "ERR_HEXKIT_EVENT_UNDECODABLE" });
+          await assert.rejects(within("the failure", subscription.done), { code: "ERR_HEXKIT_EVENT_UNDECODABLE" });
           assert.equal(subscription.state, "failed");
           assert.deepEqual(handled, [1]);
           assert.equal((await bench.pending(group, topic)).length, 1);
@@ -274,7 +284,7 @@ export function testEventSubscriber(subject: EventSubscriberSubject): void {
             }),
             { group },
           );
-          await assert.rejects(subscription.done, { code: "ERR_HEXKIT_EVENT_FAILED", cause: error });
+          await assert.rejects(within("the failure", subscription.done), { code: "ERR_HEXKIT_EVENT_FAILED", cause: error });
           assert.equal(subscription.state, "failed");
           assert.equal(subscription.stats().failed, 1);
           assert.deepEqual(handled, [1, 2]);
@@ -304,7 +314,7 @@ export function testEventSubscriber(subject: EventSubscriberSubject): void {
           }),
           { group },
         );
-        await assert.rejects(subscription.done, { code: "ERR_HEXKIT_EVENT_FAILED", cause: "no error object" });
+        await assert.rejects(within("the failure", subscription.done), { code: "ERR_HEXKIT_EVENT_FAILED", cause: "no error object" });
         assert.deepEqual(handled.sort(), [1, 3]);
         assert.deepEqual(await bench.pending(group, topic), [value(2), value(3)]);
       });
@@ -347,7 +357,7 @@ export function testEventSubscriber(subject: EventSubscriberSubject): void {
           translator(topic, () => {}),
           { group: randomUUID() },
         );
-        await assert.rejects(failing.done, { code: "ERR_HEXKIT_EVENT_FAILED" });
+        await assert.rejects(within("the failure", failing.done), { code: "ERR_HEXKIT_EVENT_FAILED" });
         await bench.broker.append(topic, [raw("k", 2)]);
         await until("the other's events", () => other.stats().handled === 2);
         assert.equal(other.state, "running");
@@ -427,16 +437,16 @@ export function testEventSubscriber(subject: EventSubscriberSubject): void {
       test("does not take a handler that ends after its drain time for a success", async () => {
         await using service = await bench.open();
         const [topic, group, late] = [await bench.topic(), randomUUID(), gate()];
-        await bench.broker.append(topic, [raw("a", 1)]);
+        await bench.broker.append(topic, [raw("a", 1), raw("b", 2)]);
         const subscription = service.subscriber.subscribe(
-          translator(topic, () => late.promise),
+          translator(topic, ({ payload }) => (payload.n === 1 ? late.promise : undefined)),
           { group },
         );
-        await until("the event", () => subscription.stats().inFlight === 1);
+        await until("the other event", () => subscription.stats().handled === 1);
         await subscription.stop({ drainTimeoutMs: 0 });
         late.open();
         await turns(5);
-        assert.deepEqual(await bench.pending(group, topic), [value(1)]);
+        assert.deepEqual(await bench.pending(group, topic), [value(1), value(2)]);
       });
     });
 
@@ -838,7 +848,7 @@ export function testEventSubscriber(subject: EventSubscriberSubject): void {
           translator(topic, () => {}),
           { group: randomUUID() },
         );
-        await assert.rejects(subscription.done, { code: "ERR_HEXKIT_EVENT_UNDECODABLE" });
+        await assert.rejects(within("the failure", subscription.done), { code: "ERR_HEXKIT_EVENT_UNDECODABLE" });
         assert.equal((await service.registry.health()).ok, false);
       });
     });
