@@ -1,7 +1,7 @@
 import { untilAborted } from "./call.ts";
 import type { Provider } from "./lifecycle.ts";
 import { deadline } from "./promise.ts";
-import { factOf, type Redact } from "./redaction.ts";
+import { factOf, type Redact, redactValue } from "./redaction.ts";
 
 export interface ProviderHealth {
   readonly plugin: string;
@@ -19,12 +19,14 @@ export interface HealthReport {
   readonly closed: boolean;
   readonly providers: Readonly<Record<string, ProviderHealth>>;
   /** What bindings say of themselves, such as a subscription's state, lag and counters. */
-  readonly bindings: Readonly<Record<string, { readonly ok: boolean } & Readonly<Record<string, unknown>>>>;
+  readonly bindings: Readonly<Record<string, BindingHealth>>;
 }
+
+type BindingHealth = { readonly ok: boolean } & Readonly<Record<string, unknown>>;
 
 export interface HealthSource {
   readonly binding: string;
-  readonly report: () => { readonly ok: boolean } & Readonly<Record<string, unknown>>;
+  readonly report: () => BindingHealth;
 }
 
 export async function createHealth(
@@ -35,9 +37,22 @@ export async function createHealth(
   redact: Redact,
 ): Promise<HealthReport> {
   const checked = closed ? [] : await Promise.all([...providers.values()].map((provider) => checkProvider(provider, timeoutMs, redact)));
-  const bindings = Object.fromEntries(sources.map(({ binding, report }) => [binding, report()]));
+  const bindings: Record<string, BindingHealth> = {};
+  for (const source of sources) {
+    const report = readReport(source, redact);
+    bindings[source.binding] = { ...bindings[source.binding], ...report, ok: report.ok && bindings[source.binding]?.ok !== false };
+  }
   const ok = !closed && checked.every(([, { status }]) => status === "up") && Object.values(bindings).every((binding) => binding.ok);
   return { ok, closed, providers: Object.fromEntries(checked), bindings };
+}
+
+/** One that cannot tell is not well. */
+function readReport({ report }: HealthSource, redact: Redact): BindingHealth {
+  try {
+    return redactValue({ ...report() }, redact) as BindingHealth;
+  } catch (error) {
+    return { ok: false, error: redact(factOf(error)) };
+  }
 }
 
 async function checkProvider(provider: Provider, timeoutMs: number, redact: Redact): Promise<[string, ProviderHealth]> {

@@ -1,16 +1,47 @@
+import { inspect } from "node:util";
+
 /** Removes every known secret from a text. */
 export type Redact = (text: string) => string;
 
 /** Shorter ones would shred ordinary words; nothing so short keeps a secret. */
 const shortestSecret = 3;
 
-/** Makes a `Redact` for these secrets. Longer ones first, so that one inside another leaves no rest. */
+const mask = "[secret]";
+
+/** Makes a `Redact` for these secrets, in all their spellings. Longer ones first, so that one inside another leaves no rest. */
 export function createRedact(secrets: readonly string[]): Redact {
   const known = [...new Set(secrets)].filter((secret) => secret.length >= shortestSecret).sort((a, b) => b.length - a.length);
   if (known.length === 0) return (text) => text;
-  const pattern = new RegExp(known.map((secret) => secret.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|"), "g");
-  return (text) => text.replace(pattern, "[secret]");
+  // What is masked already stays so, also if a secret is part of the mask's word.
+  const pattern = new RegExp([escapePattern(mask), ...known.map((secret) => [...secret].map(spellings).join(""))].join("|"), "g");
+  return (text) => text.replace(pattern, mask);
 }
+
+/** A character as it is, URL-encoded, and as JSON and `util.inspect` escape it: errors and URLs quote secrets in any of these. */
+function spellings(character: string): string {
+  if (/[\w.~-]/.test(character)) return escapePattern(character);
+  const hex = (code: number, digits: number): string =>
+    code
+      .toString(16)
+      .padStart(digits, "0")
+      .replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`);
+  const encoded = [...Buffer.from(character)].map((byte) => `%${hex(byte, 2)}`);
+  const escaped = Array.from({ length: character.length }, (_, index) => `\\\\u${hex(character.charCodeAt(index), 4)}`);
+  const forms = [
+    escapePattern(character),
+    `\\\\${escapePattern(character)}`,
+    escapePattern(JSON.stringify(character).slice(1, -1)),
+    escapePattern(inspect(character).slice(1, -1)),
+    encoded.join(""),
+    escaped.join(""),
+    ...(character === " " ? ["\\+"] : []),
+    // `inspect` breaks long texts into lines, and indents the lines of messages.
+    ...(character === "\n" ? ["\\\\n['\"`] \\+\\s+['\"`]", "\\n[ \\t]+"] : []),
+  ];
+  return `(?:${[...new Set(forms)].sort((a, b) => b.length - a.length).join("|")})`;
+}
+
+const escapePattern = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
 /** A copy of plain data with every text redacted; what is not plain data becomes its redacted text. */
 export function redactValue(value: unknown, redact: Redact, depth = 6): unknown {
@@ -21,7 +52,9 @@ export function redactValue(value: unknown, redact: Redact, depth = 6): unknown 
   if (value instanceof Error) return describeError(value, redact);
   if (depth === 0) return "[…]";
   if (Array.isArray(value)) return value.map((item) => redactValue(item, redact, depth - 1));
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, redactValue(item, redact, depth - 1)]));
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== null && prototype !== Object.prototype) return redact(inspect(value, { depth, breakLength: Number.POSITIVE_INFINITY }));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [redact(key), redactValue(item, redact, depth - 1)]));
 }
 
 /** What a thrown value says, whatever was thrown. */
