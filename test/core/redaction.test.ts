@@ -10,10 +10,10 @@ const hard = [
   "qu\"ote'd",
   "back\\slash",
   "ünïcödé 🔑",
-  "tab\tand\nline",
+  "zab\tzand\nzine",
   "50%",
   "a.b*c(d)[e]{f}^$|?",
-  "`tick`",
+  "`ztick`",
   pem,
 ];
 
