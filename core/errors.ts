@@ -17,7 +17,10 @@ interface ErrorFacts {
   readonly summary: string;
 }
 
-const facts = <const Code extends string>(table: Record<Code, ErrorFacts>): Readonly<Record<Code, ErrorFacts>> => Object.freeze(table);
+function facts<const Code extends string>(table: Record<Code, ErrorFacts>): Readonly<Record<Code, ErrorFacts>> {
+  for (const each of Object.values(table)) Object.freeze(each);
+  return Object.freeze(table);
+}
 
 /** Every code that a `HexkitError` can carry. Covered by semver; messages are not. */
 export const errorCodes = facts({
@@ -99,6 +102,10 @@ export const errorCodes = facts({
 
 export type ErrorCode = keyof typeof errorCodes;
 
+/** Plain JavaScript may invent a code; its error must be printable even so. */
+const factsOf = (code: ErrorCode): ErrorFacts =>
+  Object.hasOwn(errorCodes, code) ? errorCodes[code] : errorCodes.ERR_HEXKIT_PROVIDER_FAILED;
+
 /** The binding, provider, plugin and operation that an error comes from, as far as they are known. */
 export interface ErrorOrigin {
   readonly binding?: string;
@@ -132,7 +139,7 @@ const unchanged = (text: string): string => text;
 /**
  * The one error class. Decide by `code`; `category` and `retryable` follow from it.
  * `cause` is the client's own error, untouched, and may hold secrets: printing or logging the
- * `HexkitError` redacts them in the whole chain, reading `cause` directly does not.
+ * `HexkitError` redacts them in the whole chain, reading `cause` directly does not. Uncaught, it is printed without its causes.
  */
 export class HexkitError extends Error {
   override readonly name = "HexkitError";
@@ -144,7 +151,9 @@ export class HexkitError extends Error {
 
   constructor(code: ErrorCode, message: string, options: HexkitErrorOptions = {}) {
     const redact = options.redact ?? unchanged;
-    super(redact(message), "cause" in options ? { cause: options.cause } : undefined);
+    super(redact(message));
+    // Behind a getter, because Node prints an uncaught error with all its data properties and without asking `inspect` below.
+    if ("cause" in options) Object.defineProperty(this, "cause", { get: () => options.cause, configurable: true });
     this.code = code;
     this.origin = options.origin ?? {};
     this.problems = options.problems ?? [];
@@ -158,11 +167,11 @@ export class HexkitError extends Error {
   }
 
   get category(): ErrorCategory {
-    return errorCodes[this.code].category;
+    return factsOf(this.code).category;
   }
 
   get retryable(): boolean {
-    return errorCodes[this.code].retryable;
+    return factsOf(this.code).retryable;
   }
 
   /** Leaves out `cause` and `stack`. */
@@ -179,9 +188,9 @@ export class HexkitError extends Error {
     };
   }
 
-  /** The text that `console.log` and an uncaught error show: stack and causes, secrets removed. */
+  /** The text that `console.log` shows: code, stack, failures and causes, secrets removed. */
   [inspectCustom](depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
-    let text = this.stack ?? `${this.name}: ${this.message}`;
+    let text = (this.stack ?? `${this.name}: ${this.message}`).replace(this.name, `${this.name} [${this.code}]`);
     for (const failure of this.failures) text += `\n  [failure]: ${inspect(failure, options)}`;
     if (this.cause !== undefined && depth >= 0) text += `\n  [cause]: ${inspect(this.cause, options)}`;
     return this.#redact(text);
