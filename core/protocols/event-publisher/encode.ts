@@ -1,8 +1,7 @@
 /** Why a value cannot go out, in words; the publisher adds where and makes the error. */
 export class Unencodable extends Error {}
 
-const nonAscii = /[^\x00-\x7f]/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII begins with the control characters
+const nonAscii = /\P{ASCII}/u;
 export const isAscii = (text: string): boolean => !nonAscii.test(text);
 
 /** Deeper payloads are taken for circular ones. */
@@ -19,12 +18,14 @@ export function encodePayload(payload: unknown): string {
   }
   check(payload, "payload", 0);
   const json = JSON.stringify(payload);
+  if (!json.startsWith("{")) throw new Unencodable(`payload must be an object, not ${nameOf(JSON.parse(json))}, which its toJSON gives`);
   return nonAscii.test(json)
     ? json.replace(/[\u0080-\uffff]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
     : json;
 }
 
-function check(value: unknown, path: string, depth: number): void {
+/** `converted`: a `toJSON` gave it, and JSON does not ask twice. */
+function check(value: unknown, path: string, depth: number, converted = false): void {
   switch (typeof value) {
     case "string":
     case "boolean":
@@ -43,14 +44,18 @@ function check(value: unknown, path: string, depth: number): void {
     for (let index = 0; index < value.length; index += 1) check(value[index], `${path}[${index}]`, depth + 1);
     return;
   }
-  if (value instanceof Date) {
-    if (Number.isNaN(value.getTime())) throw new Unencodable(`${path} is an invalid Date`);
-    return;
+  // A view of bytes may have a toJSON (Buffer does), which gives a list of numbers in an object of its own.
+  if (!converted && !ArrayBuffer.isView(value)) {
+    if (value instanceof Date && Number.isNaN(value.getTime())) throw new Unencodable(`${path} is an invalid Date`);
+    const { toJSON } = value as { toJSON?: unknown };
+    if (typeof toJSON === "function") {
+      check(toJSON.call(value, ""), path, depth + 1, true);
+      return;
+    }
   }
-  const { toJSON } = value as { toJSON?: unknown };
-  if (typeof toJSON === "function") return check(toJSON.call(value), path, depth + 1);
-  if (Object.prototype.toString.call(value) !== "[object Object]")
+  if (Object.prototype.toString.call(value) !== "[object Object]") {
     throw new Unencodable(`${path} is ${nameOf(value)}, which JSON does not have`);
+  }
   for (const key of Object.keys(value)) {
     const item = (value as Record<string, unknown>)[key];
     if (item !== undefined) check(item, `${path}.${key}`, depth + 1);
