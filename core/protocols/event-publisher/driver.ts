@@ -16,7 +16,8 @@ export type SendOutcome = { readonly error?: undefined } | { readonly error: unk
 
 /**
  * Sends records to a broker. Throws its client's own errors; the portable publisher gathers, checks
- * sizes, retries within a deadline and maps errors, so a driver does none of that.
+ * sizes, retries within a deadline and maps errors, so a driver does none of that. Every call settles in the end, also
+ * if the broker never answers: a lane stands still until its batch is answered for.
  */
 export interface EventPublisherDriver {
   /** Largest key plus value, in bytes before compression, that is worth sending. */
@@ -31,6 +32,9 @@ export interface EventPublisherDriver {
    * give the same lane. Records of one lane are sent one batch at a time, in order; lanes are independent.
    */
   lane(record: OutgoingRecord): string;
-  /** Sends records of one lane, in order, and resolves with one outcome per record once the broker has answered for all. */
+  /**
+   * Sends records of one lane, in order, and resolves with one outcome per record once the broker has answered for all.
+   * Once a record has failed, later ones of its topic and key are not stored either, so that repeating them keeps their order.
+   */
   send(lane: string, records: readonly OutgoingRecord[], options: CallOptions): Promise<readonly SendOutcome[]>;
 }

@@ -59,7 +59,9 @@ class PortableEventPublisher implements EventPublisher {
 
   async publishAll(events: readonly OutgoingEvent[], options: CallOptions = {}): Promise<void> {
     this.#admit(options);
-    const prepared = [...events].map((event, index) => this.#prepare(event, `publishAll, event ${index}`));
+    const list: unknown = events;
+    if (!Array.isArray(list)) throw this.#context.error("ERR_HEXKIT_INVALID_ARGUMENT", "publishAll: it takes a list of events");
+    const prepared = events.map((event, index) => this.#prepare(event, `publishAll, event ${index}`));
     const outcomes = await Promise.allSettled(prepared.map((each) => this.#send(each, options)));
     for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
   }
@@ -71,9 +73,12 @@ class PortableEventPublisher implements EventPublisher {
 
   #send({ record, eventId }: Prepared, { signal }: CallOptions): Promise<void> {
     const { topic } = record;
-    return producerSpan({ system: this.#context.system, topic, eventId }, (trace) =>
-      this.#queue.add(trace.length === 0 ? record : { ...record, headers: [...record.headers, ...trace] }, signal),
-    );
+    return producerSpan({ system: this.#context.system, topic, eventId }, (trace) => {
+      if (trace.length === 0) return this.#queue.add(record, signal);
+      // Headers handed on from a received event may carry its trace; readers take the first of equal names.
+      const own = new Set(trace.map(([name]) => name));
+      return this.#queue.add({ ...record, headers: [...record.headers.filter(([name]) => !own.has(name)), ...trace] }, signal);
+    });
   }
 
   #prepare(event: OutgoingEvent, operation: string): Prepared {
@@ -119,6 +124,8 @@ class PortableEventPublisher implements EventPublisher {
     ours: Record<string, string>,
     refuse: (code: ErrorCode, fact: string) => HexkitError,
   ): readonly Header[] {
+    if (Object.prototype.toString.call(given) !== "[object Object]")
+      throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", "headers must be an object of strings");
     const headers = new Map<string, string>();
     for (const [name, value] of Object.entries(given)) {
       if (typeof value !== "string")

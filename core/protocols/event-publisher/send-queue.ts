@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Clock } from "../../clock.ts";
 import type { HexkitError } from "../../errors.ts";
 import type { Logger } from "../../logging.ts";
@@ -18,10 +19,30 @@ interface Entry {
   readonly record: OutgoingRecord;
   readonly sizeBytes: number;
   readonly deadline: number;
+  /** Topic and key: what is equal here stays in order. */
+  readonly order: string;
+  /** Grows with every call. */
+  readonly turn: number;
   settled: boolean;
   inFlight: boolean;
+  /** Whether the driver has had it at least once. */
+  sent: boolean;
   lastError: HexkitError | undefined;
+  /** Why it must not be sent again: an earlier event of its key failed while it was in flight itself. */
+  overtaking: HexkitError | undefined;
   readonly settle: (error?: HexkitError) => void;
+}
+
+/** An event that failed for good. */
+interface Failure {
+  readonly entry: Entry;
+  readonly error: HexkitError;
+}
+
+/** What one caller's signal may withdraw. */
+interface Withdrawal {
+  readonly entries: Set<Entry>;
+  readonly onAbort: () => void;
 }
 
 interface Lane {
@@ -42,6 +63,8 @@ const maxBatchRecords = 5_000;
 /** What a record takes in a batch beyond key, value and headers; generous, it only bounds the size of a batch. */
 const overheadBytes = 128;
 const retryDelayMs = { first: 100, most: 1_000 };
+/** The longest that a timer of Node waits; it takes more for nothing. */
+const longestTimerMs = 2 ** 31 - 1;
 
 /**
  * Gathers records into batches: whatever arrives while a lane's batch is under way goes into its next one. One batch
@@ -55,37 +78,47 @@ export class SendQueue {
   /** Everything not yet settled, in order of its deadline. */
   readonly #live = new Set<Entry>();
   readonly #stopped = new AbortController();
+  readonly #withdrawals = new Map<AbortSignal, Withdrawal>();
+  #turns = 0;
   #sweep: NodeJS.Timeout | undefined;
   #idle: (() => void)[] = [];
 
   constructor(surroundings: QueueSurroundings) {
     this.#with = surroundings;
+    // Every lane in trouble listens to it.
+    setMaxListeners(0, this.#stopped.signal);
   }
 
   /** Resolves when the record is stored. */
   add(record: OutgoingRecord, signal: AbortSignal | undefined): Promise<void> {
     const { promise, resolve, reject } = deferred<void>();
-    const onAbort = (): void => entry.settle(this.#aborted(entry, signal?.reason));
     const headerBytes = record.headers.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
     const entry: Entry = {
       record,
       sizeBytes: record.key.length + record.value.length + headerBytes + overheadBytes,
       deadline: this.#with.clock.now() + this.#with.deliveryTimeoutMs,
+      order: `${record.topic.length}/${record.topic}${record.key}`,
+      turn: this.#turns++,
       settled: false,
       inFlight: false,
+      sent: false,
       lastError: undefined,
+      overtaking: undefined,
       settle: (error) => {
         if (entry.settled) return;
         entry.settled = true;
-        signal?.removeEventListener("abort", onAbort);
+        if (signal !== undefined) this.#unwatch(signal, entry);
         this.#live.delete(entry);
         if (error === undefined) resolve();
         else reject(error);
-        if (this.#live.size === 0) for (const wake of this.#idle.splice(0)) wake();
+        if (this.#live.size > 0) return;
+        // Only events under way keep the process alive.
+        this.#sweep?.unref();
+        for (const wake of this.#idle.splice(0)) wake();
       },
     };
     this.#live.add(entry);
-    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal !== undefined) this.#watch(signal, entry);
     this.#scheduleSweep();
     const topic = this.#topic(record.topic);
     if (topic.ready) this.#enqueue(entry);
@@ -104,7 +137,7 @@ export class SendQueue {
         entry.settle(
           this.#with.error(
             "ERR_HEXKIT_CLOSED",
-            `${about(entry)}: not acknowledged before the time for closing was over; it may or may not have been stored`,
+            `${about(entry)}: not acknowledged before the time for closing was over; ${fate(entry)}`,
             entry.lastError,
           ),
         );
@@ -123,6 +156,30 @@ export class SendQueue {
     }
     this.#stopped.abort();
     clearTimeout(this.#sweep);
+  }
+
+  /** One listener per signal, however many events it may withdraw. */
+  #watch(signal: AbortSignal, entry: Entry): void {
+    let withdrawal = this.#withdrawals.get(signal);
+    if (withdrawal === undefined) {
+      const entries = new Set<Entry>();
+      const onAbort = (): void => {
+        for (const each of entries) {
+          each.settle(this.#with.error("ERR_HEXKIT_ABORTED", `${about(each)}: aborted by its signal; ${fate(each)}`, signal.reason));
+        }
+      };
+      withdrawal = { entries, onAbort };
+      this.#withdrawals.set(signal, withdrawal);
+      signal.addEventListener("abort", onAbort, { once: true });
+    }
+    withdrawal.entries.add(entry);
+  }
+
+  #unwatch(signal: AbortSignal, entry: Entry): void {
+    const withdrawal = this.#withdrawals.get(signal);
+    if (!withdrawal?.entries.delete(entry) || withdrawal.entries.size > 0) return;
+    this.#withdrawals.delete(signal);
+    signal.removeEventListener("abort", withdrawal.onAbort);
   }
 
   #topic(name: string): Topic {
@@ -148,6 +205,7 @@ export class SendQueue {
       if (!error.retryable) for (const entry of topic.waiting.splice(0)) entry.settle(error);
       if (topic.waiting.length === 0) break;
       await this.#pause(attempt);
+      this.#expire();
     }
     topic.preparing = false;
   }
@@ -204,6 +262,7 @@ export class SendQueue {
   }
 
   #take(lane: Lane): Entry[] {
+    this.#expire();
     lane.queue = lane.queue.filter((entry) => !entry.settled);
     const most = lane.single > 0 ? 1 : maxBatchRecords;
     if (lane.single > 0) lane.single -= 1;
@@ -215,7 +274,10 @@ export class SendQueue {
       count += 1;
     }
     const batch = lane.queue.splice(0, count);
-    for (const entry of batch) entry.inFlight = true;
+    for (const entry of batch) {
+      entry.inFlight = true;
+      entry.sent = true;
+    }
     return batch;
   }
 
@@ -230,19 +292,22 @@ export class SendQueue {
       return undefined;
     }
     const again: Entry[] = [];
+    const failed: Failure[] = [];
     let reason: HexkitError | undefined;
     batch.forEach((entry, index) => {
       const error = errors[index];
       if (error === undefined) entry.settle();
-      else if (error.retryable && !entry.settled) {
+      else if (error.retryable) {
         entry.lastError = error;
         reason = error;
         again.push(entry);
       } else if (!entry.settled) {
         entry.settle(error);
-        this.#failBehind(lane, entry, error);
+        failed.push({ entry, error });
       }
     });
+    this.#failBehind(failed);
+    for (const entry of again) if (entry.overtaking !== undefined) entry.settle(this.#outOfOrder(entry, entry.overtaking));
     lane.queue.unshift(...again.filter((entry) => !entry.settled));
     return reason;
   }
@@ -257,8 +322,9 @@ export class SendQueue {
         { signal: this.#stopped.signal },
       );
       return batch.map((entry, index) => {
-        const error = outcomes[index]?.error;
-        return error === undefined ? undefined : map(error, entry);
+        const outcome = outcomes[index];
+        if (outcome === undefined) return map(new Error("the driver gave no outcome; it may or may not have been stored"), entry);
+        return outcome.error === undefined ? undefined : map(outcome.error, entry);
       });
     } catch (error) {
       return batch.map((entry) => map(error, entry));
@@ -266,18 +332,22 @@ export class SendQueue {
   }
 
   /** The order of a key is kept by not sending what waits behind a failed event. */
-  #failBehind(lane: Lane, failed: Entry, cause: HexkitError): void {
-    for (const entry of lane.queue) {
-      if (!entry.settled && entry.record.key === failed.record.key && entry.record.topic === failed.record.topic) {
-        entry.settle(
-          this.#with.error(
-            "ERR_HEXKIT_EVENT_ORDER",
-            `${about(entry)}: not sent, because an earlier event with the same key failed: ${cause.message}`,
-            cause,
-          ),
-        );
-      }
+  #failBehind(failed: readonly Failure[]): void {
+    if (failed.length === 0) return;
+    const first = new Map<string, Failure>();
+    for (const failure of failed) if (!first.has(failure.entry.order)) first.set(failure.entry.order, failure);
+    for (const entry of this.#live) {
+      const failure = first.get(entry.order);
+      if (failure === undefined || entry.turn < failure.entry.turn) continue;
+      if (entry.inFlight) entry.overtaking ??= failure.error;
+      else entry.settle(this.#outOfOrder(entry, failure.error));
     }
+  }
+
+  #outOfOrder(entry: Entry, cause: HexkitError): HexkitError {
+    const why = `because an earlier event with the same key failed: ${cause.message}`;
+    const fact = entry.sent ? `not sent again, ${why}; ${fate(entry)}` : `not sent, ${why}`;
+    return this.#with.error("ERR_HEXKIT_EVENT_ORDER", `${about(entry)}: ${fact}`, cause);
   }
 
   #pause(attempt: number): Promise<void> {
@@ -286,31 +356,40 @@ export class SendQueue {
   }
 
   #scheduleSweep(): void {
-    if (this.#sweep !== undefined) return;
+    if (this.#sweep !== undefined) {
+      this.#sweep.ref();
+      return;
+    }
     const [first] = this.#live;
     if (first === undefined) return;
-    // Unreferenced: what keeps a process with events under way alive is its connection.
-    this.#sweep = setTimeout(() => this.#expire(), Math.max(1, first.deadline - this.#with.clock.now())).unref();
+    const ms = Math.min(Math.max(1, first.deadline - this.#with.clock.now()), longestTimerMs);
+    this.#sweep = setTimeout(() => {
+      this.#sweep = undefined;
+      this.#expire();
+      this.#scheduleSweep();
+    }, ms);
   }
 
+  /** Refuses what was not acknowledged in time. */
   #expire(): void {
-    this.#sweep = undefined;
     const now = this.#with.clock.now();
+    const failed: Failure[] = [];
     for (const entry of this.#live) {
       if (entry.deadline > now) break;
       const fact = entry.lastError === undefined ? "the broker did not answer" : entry.lastError.message;
-      const timeout = `not acknowledged within ${this.#with.deliveryTimeoutMs} ms; it may or may not have been stored: ${fact}`;
-      entry.settle(this.#with.error("ERR_HEXKIT_TIMEOUT", `${about(entry)}: ${timeout}`, entry.lastError));
+      const timeout = `not acknowledged within ${this.#with.deliveryTimeoutMs} ms; ${fate(entry)}: ${fact}`;
+      const error = this.#with.error("ERR_HEXKIT_TIMEOUT", `${about(entry)}: ${timeout}`, entry.lastError);
+      entry.settle(error);
+      failed.push({ entry, error });
     }
-    this.#scheduleSweep();
-  }
-
-  #aborted(entry: Entry, reason: unknown): HexkitError {
-    const note = entry.inFlight ? "; it may or may not have been stored" : "; it was not sent";
-    return this.#with.error("ERR_HEXKIT_ABORTED", `${about(entry)}: aborted by its signal${note}`, reason);
+    this.#failBehind(failed);
   }
 }
 
 function about(entry: Entry): string {
   return `publish to topic ${JSON.stringify(entry.record.topic)}`;
+}
+
+function fate(entry: Entry): string {
+  return entry.sent ? "it may or may not have been stored" : "it was not sent";
 }
