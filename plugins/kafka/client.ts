@@ -16,7 +16,6 @@ export interface Address {
 }
 
 export interface WireOptions {
-  readonly clientId: string;
   readonly tls: ConnectionOptions | undefined;
   readonly sasl: { readonly mechanism: string; readonly username: string; readonly password: string } | undefined;
   readonly connectTimeoutMs: number;
@@ -90,7 +89,7 @@ export interface Link {
 
 /** The protocol, as far as this plugin speaks it. */
 export interface Wire {
-  link(address: Address): Link;
+  link(address: Address, clientId: string): Link;
   /** The client's error for a code of the protocol; `undefined` for success. */
   error(code: number): Error | undefined;
   readonly gzip: Codec;
@@ -200,7 +199,7 @@ const versions: Readonly<Record<keyof Requests, readonly [api: string, version: 
 export async function createWire(options: WireOptions, logger: Logger): Promise<Wire> {
   const kafkajs = await loadKafkajs();
   return {
-    link: (address) => new KafkajsLink(kafkajs, address, options, logger),
+    link: (address, clientId) => new KafkajsLink(kafkajs, address, clientId, options, logger),
     error: (code) => (code === 0 ? undefined : kafkajs.createErrorFromCode(code)),
     gzip: { id: 1, compress: promisify<Buffer, Buffer>(gzip) },
     decompress: async (codecId, records) => {
@@ -223,12 +222,12 @@ class KafkajsLink implements Link {
   #opened: Promise<void> | undefined;
   #closed = false;
 
-  constructor(kafkajs: Internals, address: Address, options: WireOptions, logger: Logger) {
+  constructor(kafkajs: Internals, address: Address, clientId: string, options: WireOptions, logger: Logger) {
     this.#kafkajs = kafkajs;
     this.#address = address;
     this.#connection = new kafkajs.Connection({
       ...address,
-      clientId: options.clientId,
+      clientId,
       ssl: options.tls,
       // A copy, since kafkajs keeps state in it.
       sasl: options.sasl === undefined ? undefined : { ...options.sasl },

@@ -14,13 +14,15 @@ export interface Topic {
 export class Cluster {
   readonly wire: Wire;
   readonly #bootstrap: readonly Address[];
+  readonly #clientId: string;
   readonly #brokers = new Map<number, Address>();
   readonly #links = new Map<string, Link>();
   #closed = false;
 
-  constructor(wire: Wire, bootstrap: readonly Address[]) {
+  constructor(wire: Wire, bootstrap: readonly Address[], clientId: string) {
     this.wire = wire;
     this.#bootstrap = bootstrap;
+    this.#clientId = clientId;
   }
 
   get closed(): boolean {
@@ -91,7 +93,7 @@ export class Cluster {
     const key = keyOf(address, role);
     const known = this.#links.get(key);
     if (known !== undefined && !known.closed) return known;
-    const link = this.wire.link(address);
+    const link = this.wire.link(address, this.#clientId);
     if (this.#closed) link.close();
     else this.#links.set(key, link);
     return link;

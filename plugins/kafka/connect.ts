@@ -1,5 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
-import type { ProviderContext } from "../../core/index.ts";
+import type { EventSource, ProviderContext } from "../../core/index.ts";
 import { type Address, createWire, type Wire } from "./client.ts";
 import { Cluster } from "./cluster.ts";
 import type { KafkaOptions } from "./options.ts";
@@ -10,28 +10,31 @@ export interface KafkaClient {
   readonly wire: Wire;
   /** For publishing and for questions. */
   readonly cluster: Cluster;
+  /** Subscriptions that have not left; closing makes them. */
+  readonly sources: Set<EventSource>;
   /** Connections of its own for a subscription, closed by its owner or with the client. */
-  newCluster(): Cluster;
+  newCluster(clientId: string): Cluster;
   /** Resolves if a broker answers. */
   ping(signal: AbortSignal): Promise<void>;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** Connects to the first broker that answers. @throws the error of the brokers if none does. */
 export async function connect(options: KafkaOptions, context: ProviderContext): Promise<KafkaClient> {
   const { connectTimeoutMs, requestTimeoutMs, sasl } = options;
-  const clientId = `${context.service.name}.${context.service.instance}`;
-  const wire = await createWire({ clientId, tls: tlsOf(options.tls), sasl, connectTimeoutMs, requestTimeoutMs }, context.logger);
+  const wire = await createWire({ tls: tlsOf(options.tls), sasl, connectTimeoutMs, requestTimeoutMs }, context.logger);
   const bootstrap = options.brokers.map(addressOf);
   const clusters = new Set<Cluster>();
-  const newCluster = (): Cluster => {
+  const newCluster = (clientId: string): Cluster => {
     for (const each of clusters) if (each.closed) clusters.delete(each);
-    const made = new Cluster(wire, bootstrap);
+    const made = new Cluster(wire, bootstrap, clientId);
     clusters.add(made);
     return made;
   };
-  const cluster = newCluster();
-  const close = (): void => {
+  const cluster = newCluster(`${context.service.name}.${context.service.instance}`);
+  const sources = new Set<EventSource>();
+  const close = async (): Promise<void> => {
+    await Promise.all([...sources].map((source) => source.leave()));
     for (const each of clusters) each.close();
   };
   const ping = (signal: AbortSignal): Promise<void> =>
@@ -42,10 +45,10 @@ export async function connect(options: KafkaOptions, context: ProviderContext): 
   try {
     await ping(context.signal);
   } catch (error) {
-    close();
+    await close();
     throw error;
   }
-  return { options, wire, cluster, newCluster, ping, close };
+  return { options, wire, cluster, sources, newCluster, ping, close };
 }
 
 /** Settles like `promise`, or rejects with the signal's reason as soon as it aborts. */

@@ -64,12 +64,13 @@ class KafkaSource implements EventSource {
     this.#clock = context.clock;
     this.#request = request;
     this.#sink = sink;
-    this.#cluster = client.newCluster();
+    this.#cluster = client.newCluster(request.clientId);
     this.#group = new Group(this.#cluster, request, client.options);
     this.#troubles = new Troubles(sink);
   }
 
   async start(): Promise<void> {
+    this.#client.sources.add(this);
     // Before the caller goes on: what it publishes next is later than "latest".
     if (this.#request.from === "latest") await this.#noteEnds().catch(() => {});
     this.#running = this.#run();
@@ -124,6 +125,7 @@ class KafkaSource implements EventSource {
     timer.abort();
     this.#cluster.close();
     await this.#running;
+    this.#client.sources.delete(this);
   }
 
   /** Joins, serves the assignment until it ends, and again. */

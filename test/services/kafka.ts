@@ -110,7 +110,7 @@ export async function openProvider(options: Partial<KafkaOptions> = {}, instance
     ping: (signal = closing.signal) => client.ping(signal),
     [Symbol.asyncDispose]: async () => {
       closing.abort();
-      client.close();
+      await client.close();
     },
   };
 }
@@ -216,6 +216,8 @@ export class Reader implements EventSink {
   readonly revocations: { partitions: readonly TopicPartition[]; lost: boolean }[] = [];
   assignments = 0;
   held: readonly TopicPartition[] = [];
+  /** What had been seen before the last assignment. */
+  seenBefore = 0;
   source!: EventSource;
   /** What is done with records, and before partitions are given up. */
   onRecords: (records: readonly SourceRecord[]) => void = () => {};
@@ -236,6 +238,7 @@ export class Reader implements EventSink {
   assigned(partitions: readonly TopicPartition[]): void {
     this.assignments += 1;
     this.held = partitions;
+    this.seenBefore = this.seen.length;
   }
 
   records(_partition: TopicPartition, records: readonly SourceRecord[]): void {
