@@ -26,17 +26,17 @@ function spellings(character: string): string {
       .padStart(digits, "0")
       .replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`);
   const encoded = [...Buffer.from(character)].map((byte) => `%${hex(byte, 2)}`);
-  const escaped = Array.from({ length: character.length }, (_, index) => `\\\\u${hex(character.charCodeAt(index), 4)}`);
+  const units = Array.from({ length: character.length }, (_, index) => `\\\\+u${hex(character.charCodeAt(index), 4)}`);
+  const escapes = [JSON.stringify(character), inspect(character)].map((quoted) => quoted.slice(1, -1)).filter((text) => text[0] === "\\");
   const forms = [
-    escapePattern(character),
-    `\\\\${escapePattern(character)}`,
-    escapePattern(JSON.stringify(character).slice(1, -1)),
-    escapePattern(inspect(character).slice(1, -1)),
+    // Any number of backslashes: what is quoted may be quoted again.
+    `\\\\*${escapePattern(character)}`,
+    ...escapes.map((text) => `\\\\+${escapePattern(text.slice(1))}`),
     encoded.join(""),
-    escaped.join(""),
+    units.join(""),
     ...(character === " " ? ["\\+"] : []),
     // `inspect` breaks long texts into lines, and indents the lines of messages.
-    ...(character === "\n" ? ["\\\\n['\"`] \\+\\s+['\"`]", "\\n[ \\t]+"] : []),
+    ...(character === "\n" ? ["\\\\+n['\"`] \\+\\s+['\"`]", "\\n[ \\t]+"] : []),
   ];
   return `(?:${[...new Set(forms)].sort((a, b) => b.length - a.length).join("|")})`;
 }

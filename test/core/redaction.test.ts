@@ -33,6 +33,7 @@ describe("redaction", () => {
         "in a URL": url.href.replace(/^post:\/\/office:|@host\/$/g, ""),
         JSON: JSON.stringify(secret).slice(1, -1),
         "ASCII JSON": ascii.slice(1, -1),
+        "JSON in an inspected text": inspect(JSON.stringify({ secret })),
         "inspected alone": inspect(secret),
         "inspected in an object": inspect({ options: { deep: [secret], more: "x".repeat(60) } }),
         "inspected in an error": inspect(new Error("failed", { cause: Object.assign(new Error(secret), { secret }) })),
