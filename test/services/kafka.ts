@@ -14,6 +14,7 @@ import {
   systemClock,
   type TopicPartition,
 } from "../../core/index.ts";
+import type { Cluster } from "../../plugins/kafka/cluster.ts";
 import { connect } from "../../plugins/kafka/connect.ts";
 import { KafkaPublisherDriver } from "../../plugins/kafka/event-publisher.ts";
 import { KafkaSubscriberDriver } from "../../plugins/kafka/event-subscriber.ts";
@@ -85,6 +86,7 @@ export interface LogLine {
 export interface Provider extends AsyncDisposable {
   readonly publisher: EventPublisherDriver;
   readonly subscriber: EventSubscriberDriver;
+  readonly cluster: Cluster;
   readonly lines: readonly LogLine[];
   ping(signal?: AbortSignal): Promise<void>;
 }
@@ -106,6 +108,7 @@ export async function openProvider(options: Partial<KafkaOptions> = {}, instance
   return {
     publisher: new KafkaPublisherDriver(client, context),
     subscriber: new KafkaSubscriberDriver(client, context),
+    cluster: client.cluster,
     lines,
     ping: (signal = closing.signal) => client.ping(signal),
     [Symbol.asyncDispose]: async () => {
@@ -194,8 +197,15 @@ export function outgoing(topic: string, key: string, value: string, headers: Out
 /** Sends as core does: in order per lane, with retries of what may pass. Fails with what does not. */
 export async function sendAll(publisher: EventPublisherDriver, records: readonly OutgoingRecord[]): Promise<void> {
   const deadline = Date.now() + patienceMs;
+  const passes = (error: unknown): boolean => Date.now() < deadline && (error as { retriable?: boolean }).retriable !== false;
   for (let left = records; left.length > 0; ) {
-    for (const topic of new Set(left.map((record) => record.topic))) await publisher.prepare(topic, {});
+    try {
+      for (const topic of new Set(left.map((record) => record.topic))) await publisher.prepare(topic, {});
+    } catch (error) {
+      if (!passes(error)) throw error;
+      await systemClock.sleep(100);
+      continue;
+    }
     const lanes = new Map<string, OutgoingRecord[]>();
     for (const record of left) lanes.set(publisher.lane(record), [...(lanes.get(publisher.lane(record)) ?? []), record]);
     const outcomes = await Promise.all([...lanes].map(async ([lane, batch]) => [batch, await publisher.send(lane, batch, {})] as const));
@@ -203,7 +213,7 @@ export async function sendAll(publisher: EventPublisherDriver, records: readonly
       batch.flatMap((record, index) => (sent[index]?.error === undefined ? [] : [{ record, error: sent[index].error }])),
     );
     const [first] = failed;
-    if (first !== undefined && (Date.now() > deadline || (first.error as { retriable?: boolean }).retriable === false)) throw first.error;
+    if (first !== undefined && !passes(first.error)) throw first.error;
     left = failed.map(({ record }) => record);
   }
 }
