@@ -428,7 +428,9 @@ export function testEventSubscriber(subject: EventSubscriberSubject): void {
         await until("the others", () => subscription.stats().handled === 2);
         await subscription.stop();
         await until("the slow handler's signal", () => aborted);
+        await turns(3);
         assert.equal(subscription.state, "stopped");
+        assert.equal(subscription.stats().failed, 0);
         await subscription.done;
         assert.deepEqual(finished.sort(), [1, 3]);
         assert.deepEqual(await bench.pending(group, topic), [value(2), value(3)]);
@@ -724,6 +726,36 @@ export function testEventSubscriber(subject: EventSubscriberSubject): void {
           seen.sort((a, b) => a - b),
           Array.from({ length: sent }, (_, n) => n),
         );
+      });
+
+      test("gives up a partition whose handlers do not end in time, without taking their cancellation for a failure", async () => {
+        await using one = await bench.open();
+        await using two = await bench.open();
+        const [topic, group] = [await bench.topic(2), randomUUID()];
+        await bench.broker.append(
+          topic,
+          Array.from({ length: 20 }, (_, n) => raw(`key-${n}`, n)),
+        );
+        let cancelled = 0;
+        const holding = one.subscriber.subscribe(
+          translator(topic, async (_event, { signal }) => {
+            await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+            cancelled += 1;
+            throw signal.reason;
+          }),
+          { group, concurrency: 20, drainTimeoutMs: 0 },
+        );
+        await until("all handlers", () => holding.stats().inFlight === 20);
+        const taking = two.subscriber.subscribe(
+          translator(topic, () => {}),
+          { group },
+        );
+        await until("the other member to take over", () => taking.stats().handled > 0 && cancelled > 0);
+        await turns(3);
+        assert.equal(holding.state, "running");
+        assert.equal(holding.stats().failed, 0);
+        await holding.stop();
+        await until("the rest to be taken over", () => taking.stats().handled === 20);
       });
 
       test("gives every group all events", async () => {
