@@ -1,5 +1,5 @@
 import { coerce } from "./coerce.ts";
-import { flatten, isObject, type Leaf } from "./layers.ts";
+import { flatten, type Leaf } from "./layers.ts";
 import { escapePointer, isKubernetesLink, snake } from "./names.ts";
 import { readSecretFile } from "./secrets.ts";
 import { nearest } from "./suggest.ts";
@@ -97,28 +97,25 @@ export function ourVariables(env: Readonly<Record<string, string | undefined>>):
     .sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** Reads what the table knows: two layers, because a variable for one key of an object wins over one for the whole. */
-export function readEnvironment(table: VariableTable, input: EnvironmentInput): [whole: Leaf[], inner: Leaf[]] {
-  const layers: [Leaf[], Leaf[]] = [[], []];
-  for (const [name, text] of ourVariables(input.env)) {
+/** Reads what the table knows, in order of the names: so a variable for one key of an object comes after, and wins over, one for the whole. */
+export function readEnvironment(table: VariableTable, input: EnvironmentInput): Leaf[] {
+  return ourVariables(input.env).flatMap(([name, text]) => {
     const variable = table.get(name);
-    if (variable === undefined) continue;
+    if (variable === undefined) return [];
     const value = readVariable(variable, text, input);
     if (value === undefined) {
       input.failed.add(variable.pointer);
-      continue;
+      return [];
     }
-    const leaf = (pointer: string, leafValue: unknown): Leaf => ({
+    return flatten(value.value, variable.pointer, (pointer, leafValue) => ({
       pointer,
       value: leafValue,
       place: name,
       origin: value.origin,
       folder: input.cwd,
       variable: name,
-    });
-    layers[isObject(value.value) ? 0 : 1].push(...flatten(value.value, variable.pointer, leaf));
-  }
-  return layers;
+    }));
+  });
 }
 
 function readVariable(

@@ -73,7 +73,8 @@ function bound(read: Read, tree: Node, knownProtocols: readonly string[], builti
     // A variable beneath something known is an option or a setting, whose value may look like a plugin's name by chance.
     if (
       candidate &&
-      (camel(head) === undefined || owners.some((owner) => namePattern.test(owner) && head.startsWith(`${snake(owner)}_`)))
+      (camel(head) === undefined ||
+        owners.some((owner) => typeof owner === "string" && namePattern.test(owner) && head.startsWith(`${snake(owner)}_`)))
     ) {
       if (!bindings.has(variable)) continue;
     }

@@ -39,12 +39,12 @@ export function resolveConfig(sources: Sources, vocabulary: Vocabulary): Resolut
 
   // Which providers are bound decides which variables there are, so bindings come first; what they find is found again.
   addBindingVariables(table, merge(layers), vocabulary, env);
-  const outline = merge([...layers, ...readEnvironment(table, { ...input, problems: [], failed: new Set() })]);
+  const outline = merge([...layers, readEnvironment(table, { ...input, problems: [], failed: new Set() })]);
   const { bindings: planned, unused } = planBindings(outline, vocabulary, problems);
   const providers = planProviders(outline, planned, vocabulary, problems);
   addOptionVariables(table, providers.values());
 
-  const tree = merge([...layers, ...readEnvironment(table, input)]);
+  const tree = merge([...layers, readEnvironment(table, input)]);
   const around: Surroundings = { ...findings, env, table, validator: new Validator(), tree };
   checkOutline(outline, vocabulary, problems);
   const strays = unknownVariables(sources, vocabulary, table, providers, tree, problems);

@@ -64,17 +64,21 @@ export function addSecret(value: unknown, into: Set<string>): void {
   else if (typeof value === "object" && value !== null) for (const child of Object.values(value)) addSecret(child, into);
 }
 
-/** The text itself, URL-encoded and URL-decoded. */
+/** The text itself, URL-decoded, and both URL-encoded. */
 function addForms(text: string, into: Set<string>): void {
-  if (text === "") return;
-  into.add(text);
+  for (const form of [text, converted(decodeURIComponent, text)]) {
+    if (form === "") continue;
+    into.add(form);
+    into.add(converted(encodeURIComponent, form));
+  }
+}
+
+function converted(convert: (text: string) => string, text: string): string {
   try {
-    const decoded = decodeURIComponent(text);
-    if (decoded !== "") into.add(decoded);
-    into.add(encodeURIComponent(decoded));
-    into.add(encodeURIComponent(text));
+    return convert(text);
   } catch {
-    // Not URL-encoded, or not valid Unicode: then there is no such form.
+    // A stray `%`, or half of a surrogate pair: there is no such form.
+    return text;
   }
 }
 

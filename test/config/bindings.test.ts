@@ -153,6 +153,11 @@ describe("naming providers", () => {
     ]);
   });
 
+  it("suggests the first of equally near names", () => {
+    const providers = { north1: { plugin: "memory" }, north2: { plugin: "memory" } };
+    assert.match(wrong({ providers, protocols: { dao: "north3" } }).join(), /did you mean "north1"\?$/);
+  });
+
   it("lists known names when none is near", () => {
     assert.deepEqual(wrong({ protocols: { dao: "postgres" } }), [
       'config#/protocols/dao: unknown provider or plugin "postgres"; known: kafka, memory, minio',

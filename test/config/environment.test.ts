@@ -185,6 +185,13 @@ describe("being strict about variables", () => {
     ]);
   });
 
+  it("gives a variable to the longest name that it begins with", () => {
+    const providers = { ...onKafka().providers, eventsCold: { plugin: "minio" } };
+    const { problems, values } = resolved({ ...onKafka(), providers }, { HEXKIT_EVENTS_COLD_ENDPOINT: "http://x" });
+    assert.deepEqual(problems, []);
+    assert.ok(values.some(({ pointer, unused }) => pointer === "/providers/eventsCold/options/endpoint" && unused));
+  });
+
   it("accepts settings of an unbound protocol as unused", () => {
     const { problems, values } = resolved({}, { HEXKIT_EVENT_SUBSCRIBER_CONCURRENCY: "3" });
     assert.deepEqual(problems, []);

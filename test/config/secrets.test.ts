@@ -108,6 +108,11 @@ describe("keeping secrets", () => {
     );
   });
 
+  it("collects the forms of a secret that looks URL-encoded, or only nearly so", () => {
+    const { secrets } = resolved(onKafka({ token: "50%2f", sasl: { password: "100% sure" } }));
+    for (const secret of ["50%2f", "50/", "50%2F", "50%252f", "100% sure", "100%25%20sure"]) assert.ok(secrets.includes(secret), secret);
+  });
+
   it("masks secrets in the values and in what is printed", () => {
     const config = onKafka({
       token: "canary-1",
