@@ -4,6 +4,7 @@ import { pathToFileURL } from "node:url";
 import type { ConfigProblem } from "./errors.ts";
 import { apiVersion, isPlugin, type Plugin } from "./plugin.ts";
 import type { ProtocolDefinition } from "./protocols/index.ts";
+import { factOf } from "./redaction.ts";
 
 /** The plugins of this package, by short name. */
 export const builtinPlugins: readonly string[] = ["kafka", "memory"];
@@ -33,17 +34,20 @@ export interface LoadedPlugins {
 export async function loadPlugins(references: readonly PluginToLoad[], given: readonly Plugin[]): Promise<LoadedPlugins> {
   const plugins = new Map<string, Plugin>();
   const problems: ConfigProblem[] = [];
+  const refused = new Set<string | undefined>();
   for (const plugin of given) {
     const problem = checkPlugin(plugin, `plugin ${JSON.stringify(plugin?.name)}`);
-    if (problem !== undefined) problems.push({ place: "openRegistry({ plugins })", message: problem });
-    else if (plugins.has(plugin.name))
+    if (problem !== undefined) {
+      problems.push({ place: "openRegistry({ plugins })", message: problem });
+      refused.add(plugin?.name);
+    } else if (plugins.has(plugin.name) && plugins.get(plugin.name) !== plugin)
       problems.push({ place: "openRegistry({ plugins })", message: `two plugins are named ${JSON.stringify(plugin.name)}; pass one` });
     else plugins.set(plugin.name, plugin);
   }
   const wanted = new Map(references.map((reference) => [reference.specifier, reference]));
   await Promise.all(
     [...wanted.values()].map(async (reference) => {
-      if (plugins.has(reference.specifier)) return;
+      if (plugins.has(reference.specifier) || refused.has(reference.specifier)) return;
       const loaded = await load(reference);
       if (typeof loaded === "string") {
         if (reference.candidate !== true) problems.push({ place: reference.place, message: loaded });
@@ -92,7 +96,7 @@ async function load(reference: PluginToLoad): Promise<Plugin | string> {
 }
 
 function whyNotLoaded(specifier: string, folder: string, error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string };
+  const { code, message } = (error ?? {}) as { code?: string; message?: string };
   const missing = code === "MODULE_NOT_FOUND" || code === "ERR_MODULE_NOT_FOUND";
   if (missing && message?.includes(`'${specifier}'`)) {
     return /^[./]/.test(specifier)
@@ -102,7 +106,7 @@ function whyNotLoaded(specifier: string, folder: string, error: unknown): string
   if (code === "ERR_PACKAGE_PATH_NOT_EXPORTED") {
     return `plugin ${specifier}: its package.json exports no "default" condition for "."; ask its author to add one`;
   }
-  return `plugin ${specifier} could not be loaded: ${message ?? String(error)}`;
+  return `plugin ${specifier} could not be loaded: ${message ?? factOf(error)}`;
 }
 
 /** What is wrong with a plugin, or `undefined`. */

@@ -26,3 +26,9 @@ export interface OptionSchema {
 
 /** The type that an `OptionsSchema` describes, defaults filled in. */
 export type OptionsOf<Schema> = Schema extends JSONSchema ? FromSchema<Schema> : never;
+
+/** Whether plain JavaScript, too, gave something that options can be read from. */
+export function isOptionsSchema(schema: unknown): schema is OptionsSchema {
+  const { type, properties } = (schema ?? {}) as { type?: unknown; properties?: unknown };
+  return type === "object" && typeof properties === "object" && properties !== null;
+}

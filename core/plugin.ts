@@ -2,7 +2,7 @@ import type { Clock } from "./clock.ts";
 import { type ErrorCode, HexkitError } from "./errors.ts";
 import type { Logger } from "./logging.ts";
 import { namePattern, type ServiceIdentity } from "./names.ts";
-import type { OptionsOf, OptionsSchema } from "./options.ts";
+import { isOptionsSchema, type OptionsOf, type OptionsSchema } from "./options.ts";
 import type { DriverOf, ProtocolDefinition, ProtocolName } from "./protocols/index.ts";
 
 /** The version of the plugin interface that this package speaks. */
@@ -71,17 +71,22 @@ const brand = Symbol.for("hexkit.Plugin");
 
 /**
  * Makes a plugin. Only checks and marks its argument; nothing is connected.
- * @throws ERR_HEXKIT_PLUGIN_INVALID if the name is not lower camel case or `provides` is empty.
+ * @throws ERR_HEXKIT_PLUGIN_INVALID if the name is not lower camel case, `apiVersion` is no number, `options` is no object schema,
+ * `open` is no function, or `provides` is empty or holds something else than functions.
  */
 export function definePlugin<const Schema extends OptionsSchema, Client>(definition: PluginDefinition<Schema, Client>): Plugin {
-  if (!namePattern.test(definition.name)) {
-    throw new HexkitError(
-      "ERR_HEXKIT_PLUGIN_INVALID",
-      `plugin name ${JSON.stringify(definition.name)}: use lower camel case, such as "kafka"`,
-    );
+  const { name, apiVersion: version, options, open, provides } = definition;
+  const refuse = (fact: string): HexkitError => new HexkitError("ERR_HEXKIT_PLUGIN_INVALID", `plugin ${name}: ${fact}`);
+  if (typeof name !== "string" || !namePattern.test(name)) {
+    throw new HexkitError("ERR_HEXKIT_PLUGIN_INVALID", `plugin name ${JSON.stringify(name)}: use lower camel case, such as "kafka"`);
   }
-  if (Object.keys(definition.provides ?? {}).length === 0) {
-    throw new HexkitError("ERR_HEXKIT_PLUGIN_INVALID", `plugin ${definition.name}: \`provides\` names no protocol`);
+  if (typeof version !== "number") throw refuse(`\`apiVersion\` must be a number; this hexkit speaks ${apiVersion}`);
+  if (!isOptionsSchema(options)) throw refuse('`options` must be a JSON Schema with `type: "object"` and `properties`');
+  if (typeof open !== "function") throw refuse("`open` must be a function");
+  const drivers = Object.entries(provides ?? {});
+  if (drivers.length === 0) throw refuse("`provides` names no protocol");
+  for (const [protocol, create] of drivers) {
+    if (typeof create !== "function") throw refuse(`\`provides.${protocol}\` must be a function that makes the driver`);
   }
   return Object.freeze(Object.defineProperty({ ...definition }, brand, { value: true })) as unknown as Plugin;
 }

@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import { type ErrorCode, HexkitError } from "../errors.ts";
 import type { Logger } from "../logging.ts";
 import { namePattern, type ServiceIdentity } from "../names.ts";
-import type { OptionsOf, OptionsSchema } from "../options.ts";
+import { isOptionsSchema, type OptionsOf, type OptionsSchema } from "../options.ts";
 import type { EventPublisherDriver } from "./event-publisher/driver.ts";
 import type { EventPublisher } from "./event-publisher/event-publisher.ts";
 import type { EventSubscriberDriver } from "./event-subscriber/driver.ts";
@@ -55,7 +55,12 @@ export interface ProtocolContext<Settings = Record<string, unknown>> {
    * driver throws into a `HexkitError` that names `operation` and `subject`, once.
    * @throws ERR_HEXKIT_CLOSED, ERR_HEXKIT_ABORTED, or the code by which the plugin classifies the driver's error.
    */
-  call<Result>(operation: string, subject: string, options: CallOptions | undefined, work: (signal: AbortSignal | undefined) => Promise<Result>): Promise<Result>;
+  call<Result>(
+    operation: string,
+    subject: string,
+    options: CallOptions | undefined,
+    work: (signal: AbortSignal | undefined) => Promise<Result>,
+  ): Promise<Result>;
   /** Makes the `HexkitError` for an error of the driver; one that names its origin already is returned as it is. */
   mapError(error: unknown, operation: string, subject: string): HexkitError;
   /** Makes an error of our own, whose message begins with the binding and its provider. */
@@ -94,7 +99,7 @@ export interface ProtocolDefinition {
 
 /**
  * Defines a protocol over a driver. Only checks and marks its argument.
- * @throws ERR_HEXKIT_PLUGIN_INVALID if the name is not lower camel case.
+ * @throws ERR_HEXKIT_PLUGIN_INVALID if the name is not lower camel case, or something else is missing.
  */
 export function defineProtocol<Name extends ProtocolName, const Schema extends OptionsSchema>(definition: {
   readonly name: Name;
@@ -111,9 +116,13 @@ export function defineProtocol<Name extends ProtocolName, const Schema extends O
 /**
  * Defines a protocol that is built from bindings of other protocols and has no driver of its own.
  * `composes` gives each setting that names a binding its protocol; the setting's default is the unnamed binding.
- * @throws ERR_HEXKIT_PLUGIN_INVALID if the name is not lower camel case.
+ * @throws ERR_HEXKIT_PLUGIN_INVALID if the name is not lower camel case, or something else is missing.
  */
-export function defineComposedProtocol<Name extends ProtocolName, const Schema extends OptionsSchema, Parts extends Readonly<Record<string, ProtocolName>>>(definition: {
+export function defineComposedProtocol<
+  Name extends ProtocolName,
+  const Schema extends OptionsSchema,
+  Parts extends Readonly<Record<string, ProtocolName>>,
+>(definition: {
   readonly name: Name;
   readonly id: string;
   readonly version: number;
@@ -121,14 +130,22 @@ export function defineComposedProtocol<Name extends ProtocolName, const Schema e
   readonly settings: Schema;
   readonly needsServiceName?: boolean;
   readonly composes: Parts;
-  create(parts: { readonly [Part in keyof Parts]: ProtocolPart<DriverOf<Parts[Part]>> }, context: ProtocolContext<OptionsOf<Schema>>): Protocols[Name]["api"];
+  create(
+    parts: { readonly [Part in keyof Parts]: ProtocolPart<DriverOf<Parts[Part]>> },
+    context: ProtocolContext<OptionsOf<Schema>>,
+  ): Protocols[Name]["api"];
 }): ProtocolDefinition {
   return checked(definition);
 }
 
 function checked(definition: Omit<ProtocolDefinition, "create"> & { create: unknown }): ProtocolDefinition {
-  if (!namePattern.test(definition.name)) {
-    throw new HexkitError("ERR_HEXKIT_PLUGIN_INVALID", `protocol name ${JSON.stringify(definition.name)}: use lower camel case, such as "mailer"`);
+  const { name, id, version, settings, create } = definition;
+  const refuse = (fact: string): HexkitError => new HexkitError("ERR_HEXKIT_PLUGIN_INVALID", `protocol ${name}: ${fact}`);
+  if (typeof name !== "string" || !namePattern.test(name)) {
+    throw new HexkitError("ERR_HEXKIT_PLUGIN_INVALID", `protocol name ${JSON.stringify(name)}: use lower camel case, such as "mailer"`);
   }
+  if (typeof id !== "string" || id === "" || typeof version !== "number") throw refuse("`id` must be text and `version` a number");
+  if (!isOptionsSchema(settings)) throw refuse('`settings` must be a JSON Schema with `type: "object"` and `properties`');
+  if (typeof create !== "function") throw refuse("`create` must be a function");
   return Object.freeze({ ...definition }) as ProtocolDefinition;
 }
