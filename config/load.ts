@@ -37,7 +37,11 @@ const defaultFile = "hexkit.config.json";
 export function readSources(input: ReadInput): Sources {
   const { cwd, env } = input;
   const reading: Reading = { files: [], problems: [], layers: [], incomplete: false };
-  if (typeof input.config === "object" && input.config !== null) {
+  const given: unknown = input.config ?? undefined;
+  if (given !== undefined && typeof given !== "string" && typeof given !== "object") {
+    reading.problems.push({ place: "config", message: `must be a path or an object, but is of type ${typeof given}` });
+    reading.incomplete = true;
+  } else if (typeof input.config === "object" && input.config !== null) {
     addDocument(reading, "config", copy(input.config, "", reading.problems, new Set()), cwd);
   } else {
     const named = listed(input.config) ?? listed(env.HEXKIT_CONFIG);
@@ -56,7 +60,7 @@ export function readSources(input: ReadInput): Sources {
   };
 }
 
-function listed(paths: string | undefined): string[] | undefined {
+function listed(paths: string | null | undefined): string[] | undefined {
   const list = (paths ?? "")
     .split(",")
     .map((path) => path.trim())

@@ -36,6 +36,10 @@ describe("finding the configuration", () => {
     assert.deepEqual(lines(resolveConfig(sources, vocabulary).problems), ['HEXKIT_CONFIG: file "gone.json": there is no such file']);
   });
 
+  it("reports a configuration that is neither a path nor an object", () => {
+    assert.deepEqual(wrong(7 as never), ["config: must be a path or an object, but is of type number"]);
+  });
+
   it("reports a file that cannot be read", async () => {
     const cwd = await folderWith({});
     await mkdir(join(cwd, "folder.json"));
