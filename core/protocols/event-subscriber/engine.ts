@@ -22,6 +22,8 @@ export interface EngineOptions {
 
 /** What the last acknowledgement and the leaving of the group may take on top of the drain time. */
 const farewellMs = 5_000;
+/** The longest that a timer of Node waits; it takes more for nothing. */
+const longestTimerMs = 2 ** 31 - 1;
 
 /**
  * One subscription: takes records from a source, runs translators over them in key order, acknowledges what is settled.
@@ -42,6 +44,10 @@ export class Engine implements Subscription {
   #joining: Promise<EventSource> | undefined;
   #source: EventSource | undefined;
   #ending: Promise<void> | undefined;
+  /** Aborts when handlers have had their time. */
+  readonly #drained = new AbortController();
+  /** Aborts when nothing is waited for any more, not even the broker. */
+  readonly #abandoned = new AbortController();
 
   constructor(options: EngineOptions) {
     const { settings, routes, context } = options;
@@ -51,11 +57,13 @@ export class Engine implements Subscription {
     this.done = this.#done.promise;
     this.done.catch(() => undefined);
     this.#lanes = new Lanes(settings.concurrency, (task) => this.#handle(task));
-    this.#acknowledger = new Acknowledger(
-      { every: settings.commitEvery, intervalMs: settings.commitIntervalMs },
-      (error) => context.mapError(error, "acknowledge", `events of group ${JSON.stringify(this.group)}`),
-      (error) => this.#acknowledgementFailed(error),
-    );
+    this.#acknowledger = new Acknowledger({
+      every: settings.commitEvery,
+      intervalMs: settings.commitIntervalMs,
+      clock: context.clock,
+      mapError: (error) => context.mapError(error, "acknowledge", `events of group ${JSON.stringify(this.group)}`),
+      onFailure: (error) => this.#acknowledgementFailed(error),
+    });
     void this.#start();
   }
 
@@ -69,8 +77,20 @@ export class Engine implements Subscription {
     return { ...this.#counts, inFlight, lag: this.#source?.lag(), trouble: this.#trouble?.reason };
   }
 
-  stop({ drainTimeoutMs, signal }: { readonly drainTimeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<void> {
-    return this.#end(undefined, drainTimeoutMs, signal);
+  stop(options: { readonly drainTimeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<void> {
+    const { signal } = options;
+    const drainTimeoutMs = options.drainTimeoutMs === undefined ? undefined : Math.min(options.drainTimeoutMs, longestTimerMs);
+    const abandon = (): void => {
+      this.#drained.abort();
+      this.#abandoned.abort();
+    };
+    if (signal?.aborted) abandon();
+    signal?.addEventListener("abort", abandon, { once: true });
+    // It may be ending already, by a failure or with more patience.
+    if (this.#ending !== undefined && drainTimeoutMs !== undefined) {
+      void settlesWithin(this.#ending, drainTimeoutMs).then((ended) => ended || this.#drained.abort());
+    }
+    return this.#end(undefined, drainTimeoutMs);
   }
 
   async #start(): Promise<void> {
@@ -86,7 +106,8 @@ export class Engine implements Subscription {
       if (this.#ending !== undefined) return;
       this.#source = source;
       this.#acknowledger.attach(source);
-      source.pause([...this.#partitions.values()].filter((partition) => partition.paused).map((partition) => partition.ref));
+      const paused = [...this.#partitions.values()].filter((partition) => partition.paused);
+      if (paused.length > 0) source.pause(paused.map((partition) => partition.ref));
     } catch (error) {
       this.#fail(context.mapError(error, "subscribe", `group ${JSON.stringify(this.group)} to ${this.topics.join(", ")}`));
     }
@@ -103,23 +124,17 @@ export class Engine implements Subscription {
   }
 
   #assigned(refs: readonly TopicPartition[]): void {
-    for (const ref of refs) this.#partition(ref);
+    for (const ref of refs) {
+      // One that was lost may come back before its loss has been dealt with.
+      if (this.#partitions.get(keyOf(ref))?.state !== "open") this.#partitions.set(keyOf(ref), new Partition(ref, this.#options.settings));
+    }
     if (this.#state === "starting") this.#state = this.#trouble === undefined ? "running" : "degraded";
   }
 
-  #partition(ref: TopicPartition): Partition {
-    const key = `${ref.topic}/${ref.partition}`;
-    let partition = this.#partitions.get(key);
-    if (partition === undefined) {
-      partition = new Partition(ref, this.#options.settings);
-      this.#partitions.set(key, partition);
-    }
-    return partition;
-  }
-
   #records(ref: TopicPartition, records: readonly SourceRecord[]): void {
-    if (this.#ending !== undefined) return;
-    const partition = this.#partition(ref);
+    const partition = this.#partitions.get(keyOf(ref));
+    // Late ones belong to whoever has the partition next.
+    if (this.#ending !== undefined || partition?.state !== "open") return;
     this.#counts.received += records.length;
     for (const record of records) {
       const task = partition.take(record);
@@ -134,11 +149,23 @@ export class Engine implements Subscription {
     }
   }
 
-  /** What does not begin or is not settled stays unacknowledged and is delivered again. */
+  /** What does not begin or is not settled stays unacknowledged and is delivered again. Never rejects. */
   async #handle(task: Task): Promise<void> {
     const { partition } = task;
     if (partition.state !== "open") return;
-    if (await partition.run(() => this.#process(task))) this.#settle(task);
+    await partition.run(async () => {
+      try {
+        if (await this.#process(task)) this.#settle(task);
+      } catch (error) {
+        this.#fail(
+          this.#options.context.error(
+            "ERR_HEXKIT_PROVIDER_FAILED",
+            `record ${place(task.record)} could not be handled: ${factOf(error)}`,
+            error,
+          ),
+        );
+      }
+    });
   }
 
   /** Resolves to whether the record is settled. */
@@ -166,12 +193,11 @@ export class Engine implements Subscription {
       // Cancellation is no failure: the event is delivered again, here or elsewhere.
       if (partition.signal.aborted) return false;
       const { type, eventId } = decoded.event;
-      const fact = error instanceof Error ? error.message : String(error);
       return this.#failed(
         record,
         this.#options.context.error(
           "ERR_HEXKIT_EVENT_FAILED",
-          `event ${eventId} of type ${JSON.stringify(type)} ${place(record)} failed: ${fact}`,
+          `event ${eventId} of type ${JSON.stringify(type)} ${place(record)} failed: ${factOf(error)}`,
           error,
         ),
       );
@@ -201,10 +227,10 @@ export class Engine implements Subscription {
   }
 
   #settle(task: Task): void {
-    const { partition, record } = task;
+    const { partition } = task;
     if (partition.state === "gone") return;
     partition.settled(task);
-    this.#acknowledger.add(record);
+    this.#acknowledger.add(task);
     if (partition.paused && partition.state === "open" && partition.roomy) {
       partition.paused = false;
       this.#source?.resume([partition.ref]);
@@ -212,20 +238,22 @@ export class Engine implements Subscription {
   }
 
   async #revoked(refs: readonly TopicPartition[], lost: boolean): Promise<void> {
-    const keys = refs.map((ref) => `${ref.topic}/${ref.partition}`);
-    const partitions = keys.flatMap((key) => this.#partitions.get(key) ?? []);
+    const partitions = refs.flatMap((ref) => this.#partitions.get(keyOf(ref)) ?? []);
     await this.#drain(partitions, lost ? undefined : this.#options.settings.drainTimeoutMs, "the partition was given to another member");
-    for (const key of keys) this.#partitions.delete(key);
+    for (const partition of partitions) {
+      const key = keyOf(partition.ref);
+      if (this.#partitions.get(key) === partition) this.#partitions.delete(key);
+    }
   }
 
   /** Lets running handlers end within the time given, acknowledges what is settled, and gives up the rest; without a time, all of it. */
-  async #drain(partitions: readonly Partition[], timeoutMs: number | undefined, reason: string, signal?: AbortSignal): Promise<void> {
+  async #drain(partitions: readonly Partition[], timeoutMs: number | undefined, reason: string): Promise<void> {
     const draining = new Set(partitions);
-    for (const partition of draining) partition.state = "draining";
+    for (const partition of draining) if (partition.state === "open") partition.state = "draining";
     this.#lanes.drop((task) => draining.has(task.partition));
     if (timeoutMs !== undefined) {
-      if (timeoutMs > 0) await settlesWithin(Promise.all(partitions.map((partition) => partition.idle())), timeoutMs, signal);
-      await settlesWithin(this.#acknowledger.flush(), farewellMs, signal);
+      if (timeoutMs > 0) await settlesWithin(Promise.all(partitions.map((partition) => partition.idle())), timeoutMs, this.#drained.signal);
+      await settlesWithin(this.#acknowledger.finish(this.#abandoned.signal), farewellMs, this.#abandoned.signal);
     }
     for (const partition of draining) partition.close(reason);
   }
@@ -252,20 +280,20 @@ export class Engine implements Subscription {
     else void this.#end(error);
   }
 
-  #end(error: HexkitError | undefined, drainTimeoutMs = this.#options.settings.drainTimeoutMs, signal?: AbortSignal): Promise<void> {
-    this.#ending ??= this.#run(error, drainTimeoutMs, signal);
+  #end(error: HexkitError | undefined, drainTimeoutMs = this.#options.settings.drainTimeoutMs): Promise<void> {
+    this.#ending ??= this.#run(error, drainTimeoutMs);
     return this.#ending;
   }
 
-  async #run(error: HexkitError | undefined, drainTimeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+  async #run(error: HexkitError | undefined, drainTimeoutMs: number): Promise<void> {
     const { context } = this.#options;
     this.#state = "stopping";
     if (error !== undefined) context.logger.error({ error, group: this.group }, "subscription failed");
     const partitions = [...this.#partitions.values()];
-    this.#source?.pause(partitions.map((partition) => partition.ref));
-    await this.#drain(partitions, drainTimeoutMs, "the subscription has ended", signal);
+    if (partitions.length > 0) this.#source?.pause(partitions.map((partition) => partition.ref));
+    await this.#drain(partitions, drainTimeoutMs, "the subscription has ended");
     this.#acknowledger.stop();
-    await settlesWithin(this.#leave(), farewellMs, signal);
+    await settlesWithin(this.#leave(), farewellMs, this.#abandoned.signal);
     this.#partitions.clear();
     if (error === undefined) {
       this.#state = "stopped";
@@ -294,4 +322,18 @@ function position({ topic, partition, offset }: SourceRecord): TopicPartition & 
 
 function place({ topic, partition, offset }: SourceRecord): string {
   return `at topic ${JSON.stringify(topic)}, partition ${partition}, offset ${offset}`;
+}
+
+function keyOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
+}
+
+/** Anything can be thrown, also what has no text. */
+function factOf(error: unknown): string {
+  if (error instanceof Error) return error.message || error.name;
+  try {
+    return String(error);
+  } catch {
+    return `a thrown ${typeof error}`;
+  }
 }

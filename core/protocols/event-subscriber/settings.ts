@@ -17,6 +17,7 @@ export const subscriberSettings = {
     drainTimeoutMs: {
       type: "integer",
       minimum: 0,
+      maximum: 2_147_483_647,
       default: 25_000,
       description: "Milliseconds that running handlers get to finish when the subscription stops.",
     },
@@ -36,6 +37,7 @@ export const subscriberSettings = {
     commitIntervalMs: {
       type: "integer",
       minimum: 1,
+      maximum: 2_147_483_647,
       default: 1_000,
       description: "Milliseconds after which settled records are acknowledged to the broker at the latest.",
     },

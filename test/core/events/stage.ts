@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import type { EventContext, ReceivedEvent, SubscriberSettings, Subscription, Translator } from "../../../core/index.ts";
+import { type Deferred, deferred } from "../../../core/promise.ts";
+import { at, FakeSubscriberDriver, type LogLine, type Membership, openSubscriber, type RawParts, record, turns } from "./bench.ts";
+
+/** A translator whose handlers the test ends, one by one. */
+export class Handlers implements Translator {
+  readonly topics: readonly string[];
+  readonly types = ["made"];
+  readonly begun: string[] = [];
+  readonly contexts: EventContext[] = [];
+  readonly #running = new Map<string, Deferred<void>>();
+  /** Whether handlers end by themselves. */
+  free = false;
+
+  constructor(topics = ["orders"]) {
+    this.topics = topics;
+  }
+
+  async consume(event: ReceivedEvent, context: EventContext): Promise<void> {
+    const name = `${event.key}${(event.payload as { n: number }).n}`;
+    this.begun.push(name);
+    this.contexts.push(context);
+    if (this.free) return;
+    const running = deferred<void>();
+    this.#running.set(name, running);
+    await running.promise;
+  }
+
+  get running(): string[] {
+    return [...this.#running.keys()];
+  }
+
+  /** Ends these handlers and lets whatever follows from it happen. */
+  async end(...names: string[]): Promise<void> {
+    for (const name of names) this.#take(name).resolve();
+    await turns();
+  }
+
+  async fail(name: string, error: unknown): Promise<void> {
+    this.#take(name).reject(error);
+    await turns();
+  }
+
+  #take(name: string): Deferred<void> {
+    const running = this.#running.get(name);
+    assert.ok(running, `${name} is not running, but ${this.running}`);
+    this.#running.delete(name);
+    return running;
+  }
+}
+
+export interface Stage extends AsyncDisposable {
+  readonly subscription: Subscription;
+  readonly member: Membership;
+  readonly handlers: Handlers;
+  readonly lines: readonly LogLine[];
+  /** Delivers records of one partition, given as key and offset. */
+  deliver(partition: number, records: readonly (readonly [key: string, offset: number, parts?: RawParts])[]): void;
+}
+
+/** A subscription that has joined, with partition 0 of topic orders (and more if asked). */
+export async function stage(
+  settings: Partial<SubscriberSettings> = {},
+  { partitions = 1, handlers = new Handlers() } = {},
+): Promise<Stage> {
+  const driver = new FakeSubscriberDriver();
+  const service = await openSubscriber(driver);
+  const subscription = service.api.subscribe(handlers, { commitEvery: 1, ...settings });
+  const member = await driver.member();
+  member.sink.assigned(Array.from({ length: partitions }, (_, partition) => at("orders", partition)));
+  return {
+    subscription,
+    member,
+    handlers,
+    lines: service.lines,
+    deliver: (partition, records) =>
+      member.sink.records(
+        at("orders", partition),
+        records.map(([key, offset, parts]) => record(offset, { key, partition, ...parts })),
+      ),
+    [Symbol.asyncDispose]: async () => {
+      await service.registry.close({ timeoutMs: 1 }).catch(() => undefined);
+    },
+  };
+}
+
+export const logged = (lines: readonly LogLine[], level: LogLine["level"] = "warn"): string[] =>
+  lines.filter((line) => line.level === level).map(({ message }) => message);
