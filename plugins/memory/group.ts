@@ -6,13 +6,13 @@ import {
   type SourceRecord,
   type TopicPartition,
 } from "../../core/index.ts";
-import { DeliveredRecord, type PartitionLog } from "./log.ts";
+import { DeliveredRecord, type PartitionLog, type Reader } from "./log.ts";
 
 /** Records handed to the engine at a time: it can pause in between, and other partitions get their turn. */
 const batchSize = 256;
 
 /** One partition in the hands of one member, from `assigned` until it is given up. */
-export class Assignment {
+class Assignment implements Reader {
   readonly log: PartitionLog;
   readonly member: Member;
   readonly tracker = new OffsetTracker();
@@ -28,6 +28,10 @@ export class Assignment {
     this.member = member;
     this.start = start;
     this.next = start;
+  }
+
+  wake(): void {
+    this.member.wake();
   }
 
   get deliverable(): boolean {
@@ -193,7 +197,8 @@ export class Member implements EventSource {
   async acknowledge(records: readonly SourceRecord[]): Promise<void> {
     const moved = new Set<Assignment>();
     for (const record of records) {
-      const assignment = DeliveredRecord.assignmentOf(record) ?? this.#find(record);
+      const reader = DeliveredRecord.readerOf(record);
+      const assignment = reader instanceof Assignment ? reader : this.#find(record);
       if (assignment === undefined || assignment.released || assignment.member !== this) continue;
       // An offset of an earlier assignment must not settle one that is yet to be delivered again.
       if (record.offset < assignment.start || record.offset >= assignment.next) continue;

@@ -1,5 +1,4 @@
 import type { SourceRecord, TopicPartition } from "../../core/index.ts";
-import type { Assignment } from "./group.ts";
 
 /** Text stays text until it is read: strings cannot change under their owner, so the way in needs no copy. */
 export type Stored = string | Uint8Array | null;
@@ -12,13 +11,18 @@ export interface StoredRecord {
   readonly timestampMs: number;
 }
 
-/** One partition: an append-only log, and the assignments that read it. */
+/** Who reads a partition, and is told when there is more. */
+export interface Reader {
+  wake(): void;
+}
+
+/** One partition: an append-only log, and who reads it. */
 export class PartitionLog implements TopicPartition {
   readonly topic: string;
   readonly partition: number;
   readonly lane: string;
   /** One per group at most. */
-  readonly readers = new Set<Assignment>();
+  readonly readers = new Set<Reader>();
   readonly #records: StoredRecord[] = [];
 
   constructor(topic: string, partition: number) {
@@ -37,21 +41,21 @@ export class PartitionLog implements TopicPartition {
   }
 
   wakeReaders(): void {
-    for (const reader of this.readers) reader.member.wake();
+    for (const reader of this.readers) reader.wake();
   }
 
-  /** Fresh copies of at most `count` records, for one assignment. */
-  read(from: number, count: number, assignment: Assignment): SourceRecord[] {
+  /** Fresh copies of at most `count` records, for one reader. */
+  read(from: number, count: number, reader: Reader): SourceRecord[] {
     const end = Math.min(from + count, this.#records.length);
     const records: SourceRecord[] = [];
     for (let offset = from; offset < end; offset += 1) {
-      records.push(new DeliveredRecord(this, offset, this.#records[offset] as StoredRecord, assignment));
+      records.push(new DeliveredRecord(this, offset, this.#records[offset] as StoredRecord, reader));
     }
     return records;
   }
 }
 
-/** A record on its way to a member. Remembers its assignment, so that an acknowledgement from before a rebalance is known. */
+/** A record on its way to a member. Remembers its reader, so that an acknowledgement from before a rebalance is known. */
 export class DeliveredRecord implements SourceRecord {
   readonly topic: string;
   readonly partition: number;
@@ -60,9 +64,9 @@ export class DeliveredRecord implements SourceRecord {
   readonly value: Uint8Array | null;
   readonly headers: readonly (readonly [name: string, value: Uint8Array | null])[];
   readonly timestampMs: number;
-  readonly #assignment: Assignment;
+  readonly #reader: Reader;
 
-  constructor(log: PartitionLog, offset: number, stored: StoredRecord, assignment: Assignment) {
+  constructor(log: PartitionLog, offset: number, stored: StoredRecord, reader: Reader) {
     this.topic = log.topic;
     this.partition = log.partition;
     this.offset = offset;
@@ -70,11 +74,11 @@ export class DeliveredRecord implements SourceRecord {
     this.value = bytes(stored.value);
     this.headers = stored.headers.map(([name, value]) => [name, bytes(value)]);
     this.timestampMs = stored.timestampMs;
-    this.#assignment = assignment;
+    this.#reader = reader;
   }
 
-  static assignmentOf(record: SourceRecord): Assignment | undefined {
-    return #assignment in record ? record.#assignment : undefined;
+  static readerOf(record: SourceRecord): Reader | undefined {
+    return #reader in record ? record.#reader : undefined;
   }
 }
 
