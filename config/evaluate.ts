@@ -4,7 +4,7 @@ import { type Branch, childrenOf, isBranch, isObject, isReference, keysOf, type 
 import { escapePointer } from "./names.ts";
 import { addSecret, collectSecrets, fetchReference, isSecret, mask, maskPasswords } from "./secrets.ts";
 import type { EffectiveValue, ObjectSchema, Problem, PropertySchema } from "./types.ts";
-import type { Validator } from "./validate.ts";
+import { check } from "./validate.ts";
 
 /** What one resolution has found so far. */
 export interface Findings {
@@ -18,7 +18,6 @@ export interface Findings {
 export interface Surroundings extends Findings {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly table: VariableTable;
-  readonly validator: Validator;
   readonly tree: Branch;
 }
 
@@ -44,9 +43,7 @@ export function evaluate(around: Surroundings, input: Evaluated): Record<string,
   const gathered = input.node === undefined ? {} : materialize(around, input, input.node, schema, input.pointer, sources);
   const value = isObject(gathered) ? gathered : {};
   const findings =
-    isObject(gathered) || gathered === nothing
-      ? around.validator.check(input.schema, value)
-      : [{ pointer: "", message: "must be an object" }];
+    isObject(gathered) || gathered === nothing ? check(input.schema, value) : [{ pointer: "", message: "must be an object" }];
   for (const { pointer: below, message, missing = false } of findings) {
     const pointer = input.pointer + below;
     const known = [...around.failed].some((failed) => pointer === failed || pointer.startsWith(`${failed}/`));
@@ -123,10 +120,14 @@ function fromLeaf(
   return Array.isArray(value) ? entries.map(([, child]) => child) : Object.fromEntries(entries);
 }
 
-/** Numbers and switches from a variable are not worth hiding everywhere; marked ones are collected by the schema. */
+/** Shorter ones, such as a region's name, would be cut out of every other text; they are still masked where values are shown. */
+const shortestFetched = 8;
+
+/** Texts fetched for options that are not marked as secret, in case they are. Marked ones are collected by the schema, whatever they are. */
 function addFetched(value: unknown, secrets: Set<string>): void {
-  if (typeof value === "string") addSecret(value, secrets);
-  else if (Array.isArray(value)) for (const item of value) addFetched(item, secrets);
+  if (typeof value === "string") {
+    if (value.length >= shortestFetched) addSecret(value, secrets);
+  } else if (Array.isArray(value)) for (const item of value) addFetched(item, secrets);
   else if (isObject(value)) for (const item of Object.values(value)) addFetched(item, secrets);
 }
 

@@ -17,4 +17,4 @@ export type {
   ResolvedProvider,
   Vocabulary,
 } from "./types.ts";
-export { type Finding, Validator } from "./validate.ts";
+export { check as checkSettings } from "./validate.ts";

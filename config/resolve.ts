@@ -20,7 +20,6 @@ import {
 import { mask, redact } from "./secrets.ts";
 import { sectionNames, sections } from "./sections.ts";
 import type { EffectiveValue, Problem, Resolution, ResolvedBinding, ResolvedConfig, ResolvedProvider, Vocabulary } from "./types.ts";
-import { Validator } from "./validate.ts";
 import { checkVocabulary, own, ownSettings, partsOf } from "./vocabulary.ts";
 
 /** Pass 2: checks and completes everything with the schemas of the loaded plugins. Never throws; reports all problems at once. */
@@ -45,7 +44,7 @@ export function resolveConfig(sources: Sources, vocabulary: Vocabulary): Resolut
   addOptionVariables(table, providers.values());
 
   const tree = merge([...layers, readEnvironment(table, input)]);
-  const around: Surroundings = { ...findings, env, table, validator: new Validator(), tree };
+  const around: Surroundings = { ...findings, env, table, tree };
   checkOutline(outline, vocabulary, problems);
   const strays = unknownVariables(sources, vocabulary, table, providers, tree, problems);
 

@@ -14,25 +14,38 @@ export interface Finding {
   readonly missing?: boolean;
 }
 
-/** Checks values against draft-07 schemas and fills in defaults, without coercion. */
-export class Validator {
-  // `verbose` only for the schema in the findings; the data it adds is never printed.
-  readonly #ajv = new Ajv({ allErrors: true, useDefaults: true, strict: false, verbose: true, logger: false });
+// One for the process, made when first needed: compiling its own meta schema is a good part of what opening costs.
+let shared: Ajv | undefined;
+/** By the schema object, so that a registry opened again compiles nothing. */
+const compiled = new WeakMap<ObjectSchema, ValidateFunction>();
 
-  constructor() {
-    formats.default(this.#ajv);
+function compile(schema: ObjectSchema): ValidateFunction {
+  const known = compiled.get(schema);
+  if (known !== undefined) return known;
+  if (shared === undefined) {
+    // `verbose` only for the schema in the findings; the data it adds is never printed.
+    shared = new Ajv({ allErrors: true, useDefaults: true, strict: false, verbose: true, logger: false });
+    formats.default(shared);
   }
+  try {
+    const validate = shared.compile(schema);
+    compiled.set(schema, validate);
+    return validate;
+  } finally {
+    // It would hold every schema for ever; two registries may also bring different ones with one `$id`.
+    shared.removeSchema(schema);
+  }
+}
 
-  /** Fills `value` in and tells what is wrong with it. `known` adds names for suggestions. */
-  check(schema: ObjectSchema, value: unknown): Finding[] {
-    let validate: ValidateFunction;
-    try {
-      validate = this.#ajv.compile(schema);
-    } catch (error) {
-      return [{ pointer: "", message: `cannot be checked, because its schema is not valid: ${(error as Error).message}` }];
-    }
-    return validate(value) ? [] : findings(validate.errors ?? []);
+/** Checks a value against a draft-07 schema, without coercion: fills defaults in and tells what is wrong. */
+export function check(schema: ObjectSchema, value: unknown): Finding[] {
+  let validate: ValidateFunction;
+  try {
+    validate = compile(schema);
+  } catch (error) {
+    return [{ pointer: "", message: `cannot be checked, because its schema is not valid: ${(error as Error).message}` }];
   }
+  return validate(value) ? [] : findings(validate.errors ?? []);
 }
 
 function findings(errors: readonly ErrorObject[]): Finding[] {

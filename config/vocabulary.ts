@@ -55,6 +55,7 @@ export function partsOf(protocol: ProtocolVocabulary): Record<string, PropertySc
 
 /** A protocol's settings without those that choose bindings. */
 export function ownSettings(protocol: ProtocolVocabulary): ObjectSchema {
+  if (protocol.composes === undefined) return protocol.settings;
   const parts = protocol.composes ?? {};
   return {
     ...protocol.settings,

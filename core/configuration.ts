@@ -44,24 +44,21 @@ export async function configure({
   plugins: given = [],
   protocols: own = [],
 }: ConfigSources): Promise<Configuration> {
-  const { readSources, resolveConfig, Validator } = await import("../config/index.ts");
+  const { checkSettings, readSources, resolveConfig } = await import("../config/index.ts");
   const sources = readSources({ config, env, cwd: process.cwd() });
   const ahead = collectProtocols([
     { from: "hexkit", protocols: builtinProtocols },
     { from: "openRegistry({ protocols })", protocols: own },
     ...given.map((plugin) => ({ from: `plugin ${plugin?.name}`, protocols: plugin?.protocols ?? [] })),
   ]);
-  const loaded = await loadPlugins(
-    sources.references([...ahead.protocols.keys()], [...builtinPlugins, ...given.map((plugin) => plugin?.name)]),
-    given,
-  );
+  const shortNames = [...new Set([...builtinPlugins, ...given.map((plugin) => plugin?.name)])];
+  const loaded = await loadPlugins(sources.references([...ahead.protocols.keys()], shortNames), given);
   const { protocols, problems: clashes } = collectProtocols([
     { from: "hexkit", protocols: builtinProtocols },
     { from: "openRegistry({ protocols })", protocols: own },
     ...[...loaded.plugins.values()].map((plugin) => ({ from: `plugin ${plugin.name}`, protocols: plugin.protocols ?? [] })),
   ]);
-  const validator = new Validator();
-  const resolution = resolveConfig(sources, vocabulary(loaded.plugins, protocols));
+  const resolution = resolveConfig(sources, vocabulary(loaded.plugins, protocols, shortNames));
   const problems = [...loaded.problems, ...clashes, ...resolution.problems];
   return {
     config: problems.length === 0 ? resolution.config : undefined,
@@ -70,12 +67,16 @@ export async function configure({
     protocols,
     redact: createRedact(resolution.secrets),
     checkSettings: (schema, settings) =>
-      validator.check(schema, settings).map(({ pointer, message }) => `${pointer.slice(1).replaceAll("/", ".")}: ${message}`),
+      checkSettings(schema, settings).map(({ pointer, message }) => `${pointer.slice(1).replaceAll("/", ".")}: ${message}`),
   };
 }
 
 /** What the configuration may contain, as the config room takes it. */
-export function vocabulary(plugins: ReadonlyMap<string, Plugin>, protocols: ReadonlyMap<string, ProtocolDefinition>): Vocabulary {
+function vocabulary(
+  plugins: ReadonlyMap<string, Plugin>,
+  protocols: ReadonlyMap<string, ProtocolDefinition>,
+  shortNames: readonly string[],
+): Vocabulary {
   return {
     protocols: Object.fromEntries(protocols),
     plugins: Object.fromEntries(
@@ -84,7 +85,7 @@ export function vocabulary(plugins: ReadonlyMap<string, Plugin>, protocols: Read
         { name: plugin.name, options: plugin.options, provides: Object.keys(plugin.provides) },
       ]),
     ),
-    builtinPlugins: [...builtinPlugins],
+    builtinPlugins: shortNames,
   };
 }
 

@@ -97,11 +97,12 @@ describe("keeping secrets", () => {
         brokers: ["amqp://u:one@a,amqp://u:t@o@b"],
         clientId: { $env: "ID" },
       }),
-      { L: '{"k":"label-v"}', ID: "the-id" },
+      { L: '{"k":"label-value","short":"eu-west"}', ID: "the-client-id" },
     );
-    for (const secret of ["a b/c", "a%20b%2Fc", "p%40ss", "p@ss", "q1", "label-v", "the-id", "one", "t@o"])
+    for (const secret of ["a b/c", "a%20b%2Fc", "p%40ss", "p@ss", "q1", "label-value", "the-client-id", "one", "t@o"])
       assert.ok(secrets.includes(secret), secret);
     assert.ok(!secrets.includes("me"));
+    assert.ok(!secrets.includes("eu-west"), "a short text for an option that is no secret would be cut out of other texts");
     assert.deepEqual(
       [...secrets].sort((a, b) => b.length - a.length),
       secrets,
