@@ -7,6 +7,7 @@ export class OffsetTracker {
   readonly #settled = new Set<number>();
   #head = 0;
   #position: number | undefined;
+  #last: number | undefined;
 
   /** The offset to read next after a restart: one past the last of the contiguous settled prefix; `undefined` before the first. */
   get position(): number | undefined {
@@ -18,12 +19,16 @@ export class OffsetTracker {
     return this.#delivered.length - this.#head;
   }
 
+  /** Repeating an offset, or one before the last, changes nothing. */
   delivered(offset: number): void {
+    if (this.#last !== undefined && offset <= this.#last) return;
+    this.#last = offset;
     this.#delivered.push(offset);
   }
 
-  /** Marks a delivered offset as settled and returns whether `position` moved. Repeating it changes nothing. */
+  /** Marks a delivered offset as settled and returns whether `position` moved. One that is settled already or beyond what was delivered changes nothing. */
   settle(offset: number): boolean {
+    if (this.#last === undefined || offset > this.#last) return false;
     if (this.#position !== undefined && offset < this.#position) return false;
     this.#settled.add(offset);
     let moved = false;
