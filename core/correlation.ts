@@ -41,7 +41,10 @@ export function getCorrelationId(): string {
 export function parseCorrelationId(text: string): string {
   const id = typeof text === "string" ? parseUuid(text) : undefined;
   if (id === undefined || !isVersion4(id)) {
-    throw new HexkitError("ERR_HEXKIT_CORRELATION_ID_INVALID", `correlation id ${JSON.stringify(text)} is not a UUID of version 4`);
+    throw new HexkitError(
+      "ERR_HEXKIT_CORRELATION_ID_INVALID",
+      `correlation id ${typeof text === "string" ? JSON.stringify(text) : `of type ${typeof text}`} is not a UUID of version 4`,
+    );
   }
   return id;
 }
