@@ -1,6 +1,5 @@
 import { OffsetTracker, type SourceRecord, type TopicPartition } from "../../core/index.ts";
-
-const owner = Symbol("owner");
+import type { ReadRecord } from "./records.ts";
 
 /** One partition in the hands of this member, from its assignment until it is given up. */
 export class OwnedPartition {
@@ -25,10 +24,36 @@ export class OwnedPartition {
     this.committed = committed;
   }
 
-  /** Marks a record as delivered by this assignment, so that a late acknowledgement is not taken for one of the next. */
-  deliver(record: Omit<SourceRecord, "topic" | "partition">): SourceRecord {
+  deliver(record: ReadRecord): SourceRecord {
     this.tracker.delivered(record.offset);
-    return { ...this.at, ...record, [owner]: this } as SourceRecord;
+    return new DeliveredRecord(record, this);
+  }
+}
+
+/** Knows which assignment it came with, so that a late acknowledgement is not taken for one of the next. */
+class DeliveredRecord implements SourceRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly headers: SourceRecord["headers"];
+  readonly timestampMs: number;
+  readonly #owner: OwnedPartition;
+
+  constructor(record: ReadRecord, owner: OwnedPartition) {
+    this.topic = owner.at.topic;
+    this.partition = owner.at.partition;
+    this.offset = record.offset;
+    this.key = record.key;
+    this.value = record.value;
+    this.headers = record.headers;
+    this.timestampMs = record.timestampMs;
+    this.#owner = owner;
+  }
+
+  static ownerOf(record: SourceRecord): OwnedPartition | undefined {
+    return #owner in record ? record.#owner : undefined;
   }
 }
 
@@ -86,7 +111,7 @@ export class Assignment {
 
 /** The partition that delivered a record, or the one that now holds its place if the record is a copy. */
 export function ownerOf(record: SourceRecord, current: Assignment | undefined): OwnedPartition | undefined {
-  return (record as { [owner]?: OwnedPartition })[owner] ?? current?.partition(record);
+  return DeliveredRecord.ownerOf(record) ?? current?.partition(record);
 }
 
 function keyOf(topic: string, partition: number): string {

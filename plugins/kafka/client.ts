@@ -203,15 +203,31 @@ export async function createWire(options: WireOptions, logger: Logger): Promise<
     error: (code) => (code === 0 ? undefined : kafkajs.createErrorFromCode(code)),
     gzip: { id: 1, compress: promisify<Buffer, Buffer>(gzip) },
     decompress: async (codecId, records) => {
-      const codec = kafkajs.lookupCodec(codecId);
-      if (codec === null) throw kafkajs.createErrorFromCode(76);
-      return codec.decompress(records);
+      try {
+        const codec = kafkajs.lookupCodec(codecId);
+        if (codec) return await codec.decompress(records);
+      } catch (error) {
+        if ((error as Error).name !== "KafkaJSNotImplemented") throw error;
+      }
+      throw new UnreadableCodecError(codecNames[codecId] ?? String(codecId));
     },
     encodeSubscription: (topics) => kafkajs.MemberMetadata.encode({ version: 0, topics }),
     decodeSubscription: (metadata) => kafkajs.MemberMetadata.decode(metadata).topics,
     encodeAssignment: (assignment) => kafkajs.MemberAssignment.encode({ version: 0, assignment }),
     decodeAssignment: (bytes) => kafkajs.MemberAssignment.decode(bytes)?.assignment ?? {},
   };
+}
+
+const codecNames = ["none", "gzip", "snappy", "lz4", "zstd"];
+
+/** Another producer compresses by what kafkajs does not bring along. */
+class UnreadableCodecError extends Error {
+  override readonly name = "UnreadableCodecError";
+  readonly type = "UNSUPPORTED_COMPRESSION_TYPE";
+
+  constructor(codec: string) {
+    super(`records are compressed by ${codec}, which kafkajs reads only if a codec is registered in its CompressionCodecs`);
+  }
 }
 
 class KafkajsLink implements Link {

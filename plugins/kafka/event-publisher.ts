@@ -155,6 +155,6 @@ export class KafkaPublisherDriver implements EventPublisherDriver {
 
 /** Whether the broker refuses what was sent, as opposed to being unable to take it now. */
 function refusesContent(error: unknown): boolean {
-  const { type } = error as { type?: string };
+  const type = (error as { type?: string } | null)?.type;
   return type === "MESSAGE_TOO_LARGE" || type === "RECORD_LIST_TOO_LARGE" || type === "INVALID_RECORD";
 }

@@ -78,8 +78,8 @@ function encodeRecords(records: readonly PlainRecord[]): Buffer {
   };
   records.forEach((record, index) => {
     let size = 2 + varintBytes(index) + varintBytes(record.headers.length);
-    const texts = [record.key, record.value, ...record.headers.flat()];
-    for (const text of texts) size += varintBytes(text.length) + text.length;
+    const headers = record.headers.flat();
+    for (const text of [record.key, record.value, ...headers]) size += varintBytes(text.length) + text.length;
     at = writeVarint(buffer, size, at);
     buffer[at++] = 0;
     at = writeVarint(buffer, 0, at);
@@ -87,7 +87,7 @@ function encodeRecords(records: readonly PlainRecord[]): Buffer {
     writeText(record.key);
     writeText(record.value);
     at = writeVarint(buffer, record.headers.length, at);
-    for (const text of record.headers.flat()) writeText(text);
+    for (const text of headers) writeText(text);
   });
   return buffer.subarray(0, at);
 }
@@ -210,6 +210,7 @@ const crcTable = Uint32Array.from({ length: 256 }, (_, index) => {
 
 function crc32c(data: Buffer): number {
   let crc = 0xffffffff;
-  for (const byte of data) crc = (crcTable[(crc ^ byte) & 0xff] as number) ^ (crc >>> 8);
+  // By index: an iterator takes six times as long.
+  for (let at = 0; at < data.length; at += 1) crc = (crcTable[(crc ^ (data[at] as number)) & 0xff] as number) ^ (crc >>> 8);
   return (crc ^ 0xffffffff) >>> 0;
 }

@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { openRegistry, type ReceivedEvent, type Registry, withCorrelationId } from "../../core/index.ts";
+import { classifyKafkaError } from "../../plugins/kafka/errors.ts";
 import { plugin } from "../../plugins/kafka/index.ts";
 import { partitionOf } from "../../plugins/kafka/partitioner.ts";
 import { createTopic, openProvider, outgoing, Reader, sendAll, servers, uniqueName, until } from "./kafka.ts";
@@ -83,6 +84,19 @@ test("problems that kcat sends are received as events", async () => {
     ["m001", "m002", "m004"].map((id) => [id, id]),
   );
   assert.equal(subscription.stats().failed, 1);
+});
+
+test("records compressed by what kafkajs cannot read end the source with a reason, not silently", async () => {
+  await using provider = await openProvider();
+  const topic = uniqueName();
+  await createTopic(topic);
+  // Long enough that compressing pays: librdkafka leaves it otherwise.
+  await produce(topic, [`k:${"1".repeat(10_000)}`], "-K:", "-z", "snappy");
+  const reader = await Reader.join(provider.subscriber, uniqueName("group"), [topic]);
+  await until("the failure", () => reader.failures.length === 1);
+  assert.match(String(reader.failures[0]), /compressed by snappy/);
+  assert.equal(classifyKafkaError(reader.failures[0]), "ERR_HEXKIT_UNSUPPORTED");
+  await reader.source.leave();
 });
 
 test("librdkafka's murmur2 partitioner puts a key where the publisher puts it", async () => {

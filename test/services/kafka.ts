@@ -62,7 +62,7 @@ export const servers = {
 };
 
 /** The options with their defaults, as the configuration would hand them over. Sessions are short, so that a test can outlive one. */
-export function kafkaOptions(options: Partial<KafkaOptions> = {}): KafkaOptions {
+function kafkaOptions(options: Partial<KafkaOptions> = {}): KafkaOptions {
   return {
     brokers: servers.plain,
     compression: "none",
@@ -118,7 +118,7 @@ export async function openProvider(options: Partial<KafkaOptions> = {}, instance
   };
 }
 
-export function recordingLogger(lines: LogLine[]): Logger {
+function recordingLogger(lines: LogLine[]): Logger {
   const at = (level: string) => (fields: object, message: string) => void lines.push({ level, fields, message });
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
