@@ -49,7 +49,7 @@ export async function compileSchema(schema: Schema, subject: string): Promise<Va
   }
   try {
     const [{ Ajv }, { default: formats }] = await Promise.all([import("ajv"), import("ajv-formats")]);
-    const ajv = new Ajv({ allErrors: true, useDefaults: true, strictSchema: true, allowUnionTypes: true });
+    const ajv = new Ajv({ allErrors: true, useDefaults: true, strictSchema: true, strictTypes: false, strictTuples: false });
     formats.default(ajv);
     const validate = ajv.compile(schema as object);
     return async (value) =>
@@ -76,6 +76,7 @@ function describeIssue({ message, path }: StandardIssue): string {
 }
 
 function pointerPath(pointer: string, params: Record<string, unknown>): string {
-  const missing = typeof params.missingProperty === "string" ? [params.missingProperty] : [];
-  return [...pointer.split("/").slice(1), ...missing].join(".") || "(root)";
+  const parts = pointer.split("/").slice(1);
+  const own = [params.missingProperty, params.additionalProperty, params.propertyName].filter((name) => typeof name === "string");
+  return [...parts.map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~")), ...own].join(".") || "(root)";
 }

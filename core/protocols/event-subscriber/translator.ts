@@ -14,11 +14,11 @@ export interface EventSpec<S extends Schema> {
  * Makes a translator for events of one topic (or several) with a schema per type. A payload that does not fit its schema
  * fails the event with ERR_HEXKIT_PAYLOAD_INVALID, which names the fields; `consume` is then not called.
  */
-export function eventTranslator<Schemas extends Readonly<Record<string, Schema>>>(spec: {
+export function eventTranslator<const Schemas extends Readonly<Record<string, Schema>>>(spec: {
   readonly topic: string | readonly string[];
   readonly events: { readonly [Type in keyof Schemas]: EventSpec<Schemas[Type]> };
 }): Translator {
-  const events = spec.events as Readonly<Record<string, EventSpec<Schema>>>;
+  const events = spec.events as unknown as Readonly<Record<string, EventSpec<Schema>>>;
   const validators = new Map<string, Validator>();
   return {
     topics: typeof spec.topic === "string" ? [spec.topic] : spec.topic,
