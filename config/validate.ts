@@ -14,7 +14,8 @@ export interface Finding {
   readonly missing?: boolean;
 }
 
-// One for the process, made when first needed: compiling its own meta schema is a good part of what opening costs.
+// One for the process, made when first needed. Without the meta schema, whose compilation alone took as long as everything else in
+// opening: a keyword that ajv cannot compile is still found.
 let shared: Ajv | undefined;
 /** By the schema object, so that a registry opened again compiles nothing. */
 const compiled = new WeakMap<ObjectSchema, ValidateFunction>();
@@ -24,7 +25,15 @@ function compile(schema: ObjectSchema): ValidateFunction {
   if (known !== undefined) return known;
   if (shared === undefined) {
     // `verbose` only for the schema in the findings; the data it adds is never printed.
-    shared = new Ajv({ allErrors: true, useDefaults: true, strict: false, verbose: true, logger: false });
+    shared = new Ajv({
+      allErrors: true,
+      useDefaults: true,
+      strict: false,
+      verbose: true,
+      logger: false,
+      meta: false,
+      validateSchema: false,
+    });
     formats.default(shared);
   }
   try {

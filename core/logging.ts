@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import { currentCorrelationId } from "./correlation.ts";
 import type { ServiceIdentity } from "./names.ts";
 import { describeError, type Redact, redactValue } from "./redaction.ts";
@@ -32,10 +33,27 @@ export function contextLogger(target: Logger, redact: Redact, name: string): Log
   };
 }
 
-/** The default logger: JSON lines on stderr. `level` is one of pino's, or `silent`. */
-export async function createPinoLogger(service: ServiceIdentity, level: string): Promise<Logger> {
-  const { default: pino } = await import("pino");
-  const logger: Logger = pino(
+/**
+ * The default logger: JSON lines on stderr. `level` is one of pino's, or `silent`. pino is loaded by the first line, synchronously
+ * so that none is lost when the process ends right after it; a service that starts well and stays silent never pays for it.
+ */
+export function createPinoLogger(service: ServiceIdentity, level: string): Logger {
+  let loaded: Logger | undefined;
+  const logger = (): Logger => {
+    loaded ??= loadPino(service, level);
+    return loaded;
+  };
+  return {
+    debug: (fields, message) => logger().debug(fields, message),
+    info: (fields, message) => logger().info(fields, message),
+    warn: (fields, message) => logger().warn(fields, message),
+    error: (fields, message) => logger().error(fields, message),
+  };
+}
+
+function loadPino(service: ServiceIdentity, level: string): Logger {
+  const pino = createRequire(import.meta.url)("pino") as typeof import("pino").default;
+  return pino(
     {
       level,
       messageKey: "message",
@@ -45,5 +63,4 @@ export async function createPinoLogger(service: ServiceIdentity, level: string):
     },
     pino.destination({ fd: 2, sync: true }),
   );
-  return logger;
 }

@@ -3,6 +3,7 @@ import type { ResolvedBinding, ResolvedConfig } from "../config/index.ts";
 import { type CallSite, closedError, describeOrigin, mapError, runCall } from "./call.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type ConfigReport, type ConfigSources, type Configuration, configError, configure } from "./configuration.ts";
+import { createContainer } from "./container.ts";
 import { HexkitError } from "./errors.ts";
 import { createHealth, type HealthReport, type HealthSource } from "./health.ts";
 import { type CloseWork, clientWork, closeAll, openProviders, type Provider, type Surroundings } from "./lifecycle.ts";
@@ -67,16 +68,15 @@ export async function openRegistry(options: OpenOptions = {}): Promise<Registry>
   const configuration = await configure(options);
   const { config, redact, report } = configuration;
   if (config === undefined) throw configError(report.problems, redact);
-  const target = options.logger ?? (await createPinoLogger(config.service, config.log.level));
+  const target = options.logger ?? createPinoLogger(config.service, config.log.level);
   const surroundings: Surroundings = { service: config.service, logger: target, clock: options.clock ?? systemClock, redact, scope: {} };
-  const { container } = await import("./inject.ts");
   const providers = await openProviders(
     providerSpecs(configuration, config),
     surroundings,
     config.lifecycle.connectTimeoutMs,
     options.signal,
   );
-  const registry = new OpenRegistry(configuration, config, surroundings, providers, container.createChildContainer());
+  const registry = new OpenRegistry(configuration, config, surroundings, providers);
   try {
     for (const binding of config.bindings) registry.bind(binding);
   } catch (error) {
@@ -96,8 +96,8 @@ function providerSpecs({ plugins }: Configuration, config: ResolvedConfig) {
 }
 
 class OpenRegistry implements Registry {
-  readonly container: DependencyContainer;
   readonly config: ConfigReport;
+  #container: DependencyContainer | undefined;
   readonly #configuration: Configuration;
   readonly #resolved: ResolvedConfig;
   readonly #surroundings: Surroundings;
@@ -117,9 +117,7 @@ class OpenRegistry implements Registry {
     resolved: ResolvedConfig,
     surroundings: Surroundings,
     providers: ReadonlyMap<string, Provider>,
-    container: DependencyContainer,
   ) {
-    this.container = container;
     this.config = configuration.report;
     this.#configuration = configuration;
     this.#resolved = resolved;
@@ -127,7 +125,7 @@ class OpenRegistry implements Registry {
     this.#providers = providers;
     this.#logger = contextLogger(surroundings.logger, surroundings.redact, "hexkit.registry");
     // After the subscriptions, whose handlers may still resolve from it, and while what it made can still publish.
-    this.#works.push({ phase: "relays", subject: "container", work: async () => await container.dispose() });
+    this.#works.push({ phase: "relays", subject: "container", work: async () => await this.#container?.dispose() });
     for (const provider of providers.values()) this.#works.push(clientWork(provider));
   }
 
@@ -141,7 +139,6 @@ class OpenRegistry implements Registry {
     const api = create(protocol, driver, context);
     this.#parts.set(binding.binding, { driver, context });
     this.#apis.set(binding.binding, api);
-    this.container.registerInstance<unknown>(binding.binding, api);
   }
 
   #partsOf(binding: ResolvedBinding): Record<string, ProtocolPart | undefined> {
@@ -194,6 +191,14 @@ class OpenRegistry implements Registry {
       `nothing is bound as ${JSON.stringify(binding)}; bound: ${bound.join(", ") || "nothing"}; ${way}`,
       { origin: { binding } },
     );
+  }
+
+  get container(): DependencyContainer {
+    if (this.#container === undefined) {
+      this.#container = createContainer();
+      for (const [binding, api] of this.#apis) this.#container.registerInstance<unknown>(binding, api);
+    }
+    return this.#container;
   }
 
   has(binding: string): boolean {

@@ -85,12 +85,15 @@ const rules: Record<string, { says: RegExp; kept: Record<string, string>; broken
     kept: {
       "core/a.ts": `import { trace } from "@opentelemetry/api"; import type { F } from "json-schema-to-ts"; const p = await import("pino"); import type { C } from "tsyringe";`,
       "core/inject.ts": `import "reflect-metadata"; import { inject } from "tsyringe";`,
+      "core/container.ts": `import { createRequire } from "node:module"; createRequire(import.meta.url)("reflect-metadata"); createRequire(import.meta.url)("tsyringe");`,
       "core/schema.ts": `import type { Ajv } from "ajv"; const a = await import("ajv"); const f = await import("ajv-formats");`,
     },
     broken: [
       { "core/a.ts": `import { nats } from "nats";` },
       { "core/a.ts": `import type { Nats } from "nats";` },
       { "core/a.ts": `const nats = require("nats");` },
+      { "core/a.ts": `import { createRequire } from "node:module"; createRequire(import.meta.url)("nats");` },
+      { "core/a.ts": `import { createRequire } from "node:module"; createRequire(import.meta.url)("reflect-metadata");` },
       { "core/a.ts": `import nats = require("nats");` },
       { "core/a.ts": `import { pino } from "pino";` },
       { "core/a.ts": `import { container } from "tsyringe";` },

@@ -20,7 +20,7 @@ export interface Violation {
 /** The only files of core that know config. */
 const configReaders = ["core/configuration.ts", "core/registry.ts"];
 
-/** What core may load: `eager` at import, `lazy` by `import()`; types are free in the same files. */
+/** What core may load: `eager` at import, `lazy` by `import()` or `createRequire(…)("…")`; types are free in the same files. */
 const corePackages: Readonly<
   Record<string, { readonly eager?: boolean | readonly string[]; readonly lazy?: boolean; readonly only?: readonly string[] }>
 > = {
@@ -28,7 +28,7 @@ const corePackages: Readonly<
   "json-schema-to-ts": {},
   pino: { lazy: true },
   tsyringe: { eager: ["core/inject.ts"], lazy: true },
-  "reflect-metadata": { eager: ["core/inject.ts"], only: ["core/inject.ts"] },
+  "reflect-metadata": { eager: ["core/inject.ts"], lazy: true, only: ["core/inject.ts", "core/container.ts"] },
   ajv: { lazy: true, only: ["core/schema.ts"] },
   "ajv-formats": { lazy: true, only: ["core/schema.ts"] },
 };
@@ -268,7 +268,10 @@ function read(file: string, source: string, house: House): Module {
       }
       case "CallExpression": {
         const callee = node.callee as Node;
-        if (callee.type === "Identifier" && callee.name === "require") add(node, (node.arguments as unknown[])[0], false);
+        const [target] = node.arguments as unknown[];
+        if (callee.type === "Identifier" && callee.name === "require") add(node, target, false);
+        if (callee.type === "CallExpression" && (callee.callee as { name?: string }).name === "createRequire")
+          add(node, target, false, true);
         break;
       }
     }
