@@ -107,8 +107,10 @@ class OpenRegistry implements Registry {
   readonly #works: CloseWork[] = [];
   readonly #reports: HealthSource[] = [];
   readonly #logger: Logger;
-  /** Aborts when closing begins. */
+  /** Aborts when closing begins: nothing new is begun. */
   readonly #closing = new AbortController();
+  /** Aborts when clients are about to close: what was draining has ended, and calls are no longer taken. */
+  readonly #refusing = new AbortController();
   readonly #failure = deferred<unknown>();
   #closed: Promise<void> | undefined;
 
@@ -126,6 +128,8 @@ class OpenRegistry implements Registry {
     this.#logger = contextLogger(surroundings.logger, surroundings.redact, "hexkit.registry");
     // After the subscriptions, whose handlers may still resolve from it, and while what it made can still publish.
     this.#works.push({ phase: "relays", subject: "container", work: async () => await this.#container?.dispose() });
+    // First of its phase, so that no call reaches a client that is closing.
+    this.#works.push({ phase: "clients", subject: "calls", work: async () => this.#refusing.abort() });
     for (const provider of providers.values()) this.#works.push(clientWork(provider));
   }
 
@@ -148,7 +152,7 @@ class OpenRegistry implements Registry {
   #context(binding: ResolvedBinding, protocol: ProtocolDefinition, provider: Provider | undefined): ProtocolContext {
     const { redact, service, clock, logger } = this.#surroundings;
     const origin = { binding: binding.binding, ...(provider && { provider: provider.name, plugin: provider.plugin.name }) };
-    const site: CallSite = { origin, classify: provider?.plugin.classify, redact, closed: this.#closing.signal };
+    const site: CallSite = { origin, classify: provider?.plugin.classify, redact, closed: this.#refusing.signal };
     return {
       binding: binding.binding,
       system: provider?.plugin.name ?? binding.protocol,
@@ -176,7 +180,7 @@ class OpenRegistry implements Registry {
   get<B extends Binding>(binding: B): Api<B> {
     const api = this.#apis.get(binding);
     if (api === undefined) throw this.#unbound(binding);
-    if (this.#closing.signal.aborted) throw closedError({ binding }, "get");
+    if (this.#refusing.signal.aborted) throw closedError({ binding }, "get");
     return api as Api<B>;
   }
 

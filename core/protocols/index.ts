@@ -51,7 +51,7 @@ export interface ProtocolContext<Settings = Record<string, unknown>> {
   readonly logger: Logger;
   readonly clock: Clock;
   /**
-   * Runs one operation on the driver: refuses it after closing, ends it on the caller's signal, and turns whatever the
+   * Runs one operation on the driver: refuses it once clients close (what drains may still call), ends it on the caller's signal, and turns whatever the
    * driver throws into a `HexkitError` that names `operation` and `subject`, once.
    * @throws ERR_HEXKIT_CLOSED, ERR_HEXKIT_ABORTED, or the code by which the plugin classifies the driver's error.
    */
@@ -65,7 +65,7 @@ export interface ProtocolContext<Settings = Record<string, unknown>> {
   mapError(error: unknown, operation: string, subject: string): HexkitError;
   /** Makes an error of our own, whose message begins with the binding and its provider. */
   error(code: ErrorCode, message: string, cause?: unknown): HexkitError;
-  /** Aborts when the registry begins to close: from then on no call is taken. */
+  /** Aborts when the registry begins to close: begin nothing new; what runs may go on, and call, until its phase is over. */
   readonly closing: AbortSignal;
   /** Registers what to do when the registry closes; `signal` aborts when the phase's time is over. */
   onClose(phase: ClosePhase, work: (signal: AbortSignal) => Promise<void>): void;
