@@ -22,15 +22,13 @@ import {
 } from "../../../core/index.ts";
 import { type Deferred, deferred } from "../../../core/promise.ts";
 
-const patienceMs = 10_000;
-
 /** A few turns of the event loop: whatever could happen without time going by has happened. */
 export async function turns(count = 10): Promise<void> {
   for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Waits, turn by turn, until `condition` holds; fails, naming `what`, when that takes too long. */
-export async function until(what: string, condition: () => boolean): Promise<void> {
+export async function until(what: string, condition: () => boolean, patienceMs = 10_000): Promise<void> {
   const deadline = performance.now() + patienceMs;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`waited ${patienceMs} ms for ${what}`);
