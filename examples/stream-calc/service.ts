@@ -18,7 +18,12 @@ export async function run(program: () => Promise<void>): Promise<void> {
   try {
     await program();
   } catch (error) {
-    console.error(isHexkitError(error) && !process.argv.includes("--stack") ? `${error.code}: ${error.message}` : error);
+    const brief = isHexkitError(error)
+      ? `${error.code}: ${error.message}`
+      : error instanceof Error
+        ? `${error.name}: ${error.message}`
+        : error;
+    console.error(process.argv.includes("--stack") ? error : brief);
     process.exitCode = 1;
   }
 }
