@@ -15,7 +15,8 @@ function processMs(code: string): number {
 
 /** `import "hexkit"` as built, over bare Node: pairs in turn, so that a drift of the machine hits both. */
 export function benchImport(): void {
-  if (!existsSync(new URL("../dist/core/index.js", import.meta.url))) throw new Error("run `npm run build` first: the built package is measured");
+  if (!existsSync(new URL("../dist/core/index.js", import.meta.url)))
+    throw new Error("run `npm run build` first: the built package is measured");
   const bare: number[] = [];
   const added: number[] = [];
   processMs('await import("hexkit")');
@@ -37,7 +38,9 @@ export async function benchOpen(): Promise<void> {
     const registry = await openRegistry({ config: ${JSON.stringify(config)}, env: {} });
     console.log(performance.now() - started);
     await registry.close();`;
-  const first = Array.from({ length: runs }, () => Number(spawnSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8" }).stdout));
+  const first = Array.from({ length: runs }, () =>
+    Number(spawnSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8" }).stdout),
+  );
   const later: number[] = [];
   for (let run = 0; run < 200; run += 1) {
     const started = performance.now();

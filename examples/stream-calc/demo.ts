@@ -8,8 +8,16 @@ const problems = [
 ] as const;
 const waitMs = 30_000;
 
-const success = { type: "object", required: ["problem_id", "result"], properties: { problem_id: { type: "string" }, result: { type: "number" } } } as const;
-const failure = { type: "object", required: ["problem_id", "reason"], properties: { problem_id: { type: "string" }, reason: { type: "string" } } } as const;
+const success = {
+  type: "object",
+  required: ["problem_id", "result"],
+  properties: { problem_id: { type: "string" }, result: { type: "number" } },
+} as const;
+const failure = {
+  type: "object",
+  required: ["problem_id", "reason"],
+  properties: { problem_id: { type: "string" }, reason: { type: "string" } },
+} as const;
 
 await run(async () => {
   await using registry = await openRegistry({ config });
@@ -25,18 +33,27 @@ await run(async () => {
       eventTranslator({
         topic: "calc_output",
         events: {
-          calc_success: { schema: success, consume: ({ payload }, { correlationId: from }) => note(payload.problem_id, `= ${payload.result}`, from) },
-          calc_failure: { schema: failure, consume: ({ payload }, { correlationId: from }) => note(payload.problem_id, `failed: ${payload.reason}`, from) },
+          calc_success: {
+            schema: success,
+            consume: ({ payload }, { correlationId: from }) => note(payload.problem_id, `= ${payload.result}`, from),
+          },
+          calc_failure: {
+            schema: failure,
+            consume: ({ payload }, { correlationId: from }) => note(payload.problem_id, `failed: ${payload.reason}`, from),
+          },
         },
       }),
       { group: "stream_calc_demo" },
     );
     const publisher = registry.get("eventPublisher");
-    for (const { type, payload } of problems) await publisher.publish({ topic: "arithmetic_problems", type, key: "test_examples", payload });
+    for (const { type, payload } of problems)
+      await publisher.publish({ topic: "arithmetic_problems", type, key: "test_examples", payload });
 
     const timeout = setTimeout(() => void results.stop(), waitMs);
     await Promise.race([results.done, service.done]).finally(() => clearTimeout(timeout));
-    for (const { text, payload } of problems) console.log(`${payload.problem_id}  ${text.padEnd(7)}  ${outcomes.get(payload.problem_id) ?? "no result"}`);
-    if (outcomes.size < problems.length) throw new Error(`only ${outcomes.size} of ${problems.length} results came within ${waitMs / 1000} s`);
+    for (const { text, payload } of problems)
+      console.log(`${payload.problem_id}  ${text.padEnd(7)}  ${outcomes.get(payload.problem_id) ?? "no result"}`);
+    if (outcomes.size < problems.length)
+      throw new Error(`only ${outcomes.size} of ${problems.length} results came within ${waitMs / 1000} s`);
   });
 });

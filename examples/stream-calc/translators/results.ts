@@ -10,10 +10,20 @@ export class EventResultEmitter implements ResultEmitter {
   }
 
   emitResult(problemId: string, result: number): Promise<void> {
-    return this.#publisher.publish({ topic: "calc_output", type: "calc_success", key: problemId, payload: { problem_id: problemId, result } });
+    return this.#publisher.publish({
+      topic: "calc_output",
+      type: "calc_success",
+      key: problemId,
+      payload: { problem_id: problemId, result },
+    });
   }
 
   emitFailure(problemId: string, reason: string): Promise<void> {
-    return this.#publisher.publish({ topic: "calc_output", type: "calc_failure", key: problemId, payload: { problem_id: problemId, reason } });
+    return this.#publisher.publish({
+      topic: "calc_output",
+      type: "calc_failure",
+      key: problemId,
+      payload: { problem_id: problemId, reason },
+    });
   }
 }
