@@ -20,7 +20,7 @@ import {
 import { mask, redact } from "./secrets.ts";
 import { sectionNames, sections } from "./sections.ts";
 import type { EffectiveValue, Problem, Resolution, ResolvedBinding, ResolvedConfig, ResolvedProvider, Vocabulary } from "./types.ts";
-import { checkVocabulary, own, ownSettings, partsOf } from "./vocabulary.ts";
+import { checkVocabulary, entrySchema, own, partsOf } from "./vocabulary.ts";
 
 /** Pass 2: checks and completes everything with the schemas of the loaded plugins. Never throws; reports all problems at once. */
 export function resolveConfig(sources: Sources, vocabulary: Vocabulary): Resolution {
@@ -149,8 +149,7 @@ function resolveBindings(
   for (const entry of [...planned, ...implied]) {
     const { binding, name, protocol, pointer, provider } = entry;
     const parts = partsOf(protocol);
-    const settingsOnly = ownSettings(protocol);
-    const schema = { ...settingsOnly, properties: { ...settingsOnly.properties, ...parts } };
+    const schema = entrySchema(protocol);
     const node = nodeAt(around.tree, "protocols", binding);
     const rest = isBranch(node) ? { ...node, children: new Map([...node.children].filter(([key]) => key !== "provider")) } : undefined;
     if (provider !== undefined) {

@@ -64,6 +64,19 @@ export function ownSettings(protocol: ProtocolVocabulary): ObjectSchema {
   };
 }
 
+// One object per protocol: what is compiled for it is kept by the object, and ajv never forgets what it has compiled.
+const entrySchemas = new WeakMap<ProtocolVocabulary, ObjectSchema>();
+
+/** What a binding's entry may hold beside its provider: settings and parts. */
+export function entrySchema(protocol: ProtocolVocabulary): ObjectSchema {
+  const known = entrySchemas.get(protocol);
+  if (known !== undefined) return known;
+  const settings = ownSettings(protocol);
+  const schema = protocol.composes === undefined ? settings : { ...settings, properties: { ...settings.properties, ...partsOf(protocol) } };
+  entrySchemas.set(protocol, schema);
+  return schema;
+}
+
 /** A property of an object, and never one that it inherits. */
 export const own = <Value>(object: Readonly<Record<string, Value>>, key: string): Value | undefined =>
   Object.hasOwn(object, key) ? object[key] : undefined;
