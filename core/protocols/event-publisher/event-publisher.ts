@@ -32,8 +32,8 @@ export interface OutgoingEvent {
  *
  * Concurrent calls are gathered into one request without waiting; events of one topic and key are stored in the order
  * of the calls. Retriable failures are retried until `deliveryTimeoutMs` is over, so an event may be stored twice, never
- * half. When an event fails for good, those of its topic and key that were already waiting behind it fail too, with
- * ERR_HEXKIT_EVENT_ORDER.
+ * half. When an event fails for good or runs out of time, those of its topic and key that were already waiting behind it
+ * fail too, with ERR_HEXKIT_EVENT_ORDER. One that its signal aborts takes none along.
  *
  * @throws before anything is sent: ERR_HEXKIT_INVALID_ARGUMENT, ERR_HEXKIT_NOT_ASCII, ERR_HEXKIT_PAYLOAD_INVALID,
  * ERR_HEXKIT_MESSAGE_TOO_LARGE, ERR_HEXKIT_CORRELATION_ID_MISSING (with `generateCorrelationId` off), ERR_HEXKIT_CLOSED,

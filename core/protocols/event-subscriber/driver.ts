@@ -44,7 +44,7 @@ export interface EventSink {
    * Start positions are fixed by then: a new group that begins at the latest gets whatever is published from here on.
    */
   assigned(partitions: readonly TopicPartition[]): void;
-  /** Records of one partition. The engine takes them all; it calls `pause` when it has enough. */
+  /** Records of one partition that is assigned; of others they are passed over. The engine takes them all; it calls `pause` when it has enough. */
   records(partition: TopicPartition, records: readonly SourceRecord[]): void;
   /**
    * These partitions are about to go to another member. Resolves when running handlers are done (or their

@@ -73,7 +73,7 @@ export interface Subscription {
   stats(): SubscriptionStats;
   /**
    * Ends the subscription: nothing new is begun, running handlers get `drainTimeoutMs`, what finished is acknowledged,
-   * the rest is delivered again later. Resolves when it has ended, also if it had failed. Safe twice.
+   * the rest is delivered again later. Resolves when it has ended, also if it had failed. Safe twice: a later call may shorten `drainTimeoutMs`.
    */
   stop(options?: { readonly drainTimeoutMs?: number }): Promise<void>;
 }

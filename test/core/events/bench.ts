@@ -272,7 +272,7 @@ export function openSubscriber(driver: EventSubscriberDriver, surroundings: Surr
 }
 
 export const at = (topic: string, partition = 0): TopicPartition => ({ topic, partition });
-export const name = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
+const name = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
 
 export interface RawParts {
   readonly key?: string | Uint8Array | null;
