@@ -25,7 +25,7 @@ export function alternatives(schema: PropertySchema): PropertySchema[] {
 const typeOfValue = (value: unknown): string => (value === null ? "null" : Array.isArray(value) ? "array" : typeof value);
 
 /** The types that a schema allows; none if it does not say. */
-export function typesOf(schema: PropertySchema): Set<string> {
+function typesOf(schema: PropertySchema): Set<string> {
   const types = new Set<string>();
   for (const part of alternatives(schema)) {
     if (part.type !== undefined) for (const type of [part.type].flat() as string[]) types.add(type);

@@ -153,7 +153,7 @@ function nearestNode(tree: Branch, pointer: string): Node | undefined {
 }
 
 /** Where the value at a pointer stands: a variable's name, or file and pointer. */
-export function placeAt({ tree }: Pick<Surroundings, "tree">, pointer: string, otherwise: string): string {
+function placeAt({ tree }: Pick<Surroundings, "tree">, pointer: string, otherwise: string): string {
   let node: Node = tree;
   let rest = pointer;
   for (const key of keysOf(pointer)) {
@@ -200,7 +200,7 @@ function list(around: Surroundings, value: object, schema: PropertySchema, point
 }
 
 /** A copy with the passwords in addresses masked. */
-export function withoutPasswords(value: unknown): unknown {
+function withoutPasswords(value: unknown): unknown {
   if (typeof value === "string") return maskPasswords(value);
   if (Array.isArray(value)) return value.map(withoutPasswords);
   return isObject(value) ? Object.fromEntries(Object.entries(value).map(([key, child]) => [key, withoutPasswords(child)])) : value;

@@ -42,7 +42,7 @@ export function settingPrefix(binding: BindingName): string {
   return bindingVariable(binding) + (binding.name === undefined ? "_" : "__");
 }
 
-export const isPath = (specifier: string): boolean => /^(?:\.{1,2})?\//.test(specifier) && !/[\s]|:\/\//.test(specifier);
+const isPath = (specifier: string): boolean => /^(?:\.{1,2})?\//.test(specifier) && !/[\s]|:\/\//.test(specifier);
 
 /** Whether a text names a plugin outside this package: by package name or by path. */
 export function isForeignPlugin(specifier: string): boolean {

@@ -57,7 +57,7 @@ export function closedError(origin: ErrorOrigin, operation: string): HexkitError
   });
 }
 
-export function abortedError(site: CallSite, operation: string, subject: string, note: string, reason: unknown): HexkitError {
+function abortedError(site: CallSite, operation: string, subject: string, note: string, reason: unknown): HexkitError {
   return new HexkitError("ERR_HEXKIT_ABORTED", `${describeOrigin(site.origin)}: ${operation} ${subject} was aborted by its signal${note}`, {
     cause: reason,
     origin: { ...site.origin, operation },
