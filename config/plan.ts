@@ -115,7 +115,7 @@ export function checkOutline(tree: Branch, vocabulary: Vocabulary, problems: Pro
     const options = node.children.get("options");
     if (plugin === undefined) refuse('"plugin" is missing: it names the technology');
     else if (isBranch(plugin) || typeof plugin.value !== "string") refuse("must be the name of a plugin", plugin);
-    else if (!plugins.includes(plugin.value) && !isForeignPlugin(plugin.value))
+    else if (!plugins.includes(plugin.value) && !isForeignPlugin(plugin.value) && !isRefused(plugin.value, vocabulary))
       refuse(`unknown plugin ${quoted(plugin.value)}${hint(plugin.value, plugins)}`, plugin);
     if (options !== undefined && !isBranch(options)) refuse("must be an object", options);
   }
@@ -126,6 +126,17 @@ function checkProviderName(name: string, vocabulary: Vocabulary, refuse: (messag
   else if (reservedNames.includes(name) || Object.hasOwn(vocabulary.protocols, name))
     refuse(`no provider may be called ${quoted(name)}: that name is taken`);
 }
+
+/** The plugin that a provider's name leads to. */
+function specifierOf(tree: Branch, provider: Node | undefined): string | undefined {
+  if (provider === undefined || isBranch(provider) || typeof provider.value !== "string") return undefined;
+  const declared = childrenOf(nodeAt(tree, "providers")).get(provider.value);
+  const plugin = declared === undefined ? provider : nodeAt(declared, "plugin");
+  return plugin === undefined || isBranch(plugin) || typeof plugin.value !== "string" ? undefined : plugin.value;
+}
+
+const isRefused = (specifier: string | undefined, { refusedPlugins = [] }: Vocabulary): boolean =>
+  specifier !== undefined && refusedPlugins.includes(specifier);
 
 /** The bindings that the merged configuration makes. Others are reported, or are the names of unbound protocols with settings: `unused`. */
 export function planBindings(tree: Branch, vocabulary: Vocabulary, problems: Problem[]): { bindings: PlannedBinding[]; unused: string[] } {
@@ -142,6 +153,8 @@ export function planBindings(tree: Branch, vocabulary: Vocabulary, problems: Pro
         message: `binding ${quoted(binding)}: must be a protocol, or a protocol and a name, such as "dao" or "dao:orders"`,
       });
     } else if (protocol === undefined) {
+      // The plugin that would bring it may be the one that could not be loaded.
+      if (isRefused(specifierOf(tree, provider), vocabulary)) continue;
       problems.push({
         place,
         message: `unknown protocol ${quoted(name.protocol)}${hint(name.protocol, Object.keys(vocabulary.protocols))}`,
@@ -222,6 +235,7 @@ function planProvider(
   const specifier = named.value;
   const plugin = own(vocabulary.plugins, specifier);
   if (plugin === undefined) {
+    if (isRefused(specifier, vocabulary)) return undefined;
     if (vocabulary.builtinPlugins.includes(specifier) || isForeignPlugin(specifier))
       return refuse(`plugin ${quoted(specifier)} is not loaded`);
     return node === undefined

@@ -45,6 +45,8 @@ export interface Vocabulary {
   readonly plugins: Readonly<Record<string, PluginVocabulary>>;
   /** Short names of the plugins of this package: for suggestions, and for variables that are accepted though unused. */
   readonly builtinPlugins: readonly string[];
+  /** Specifiers of plugins that could not be loaded. Reported by whoever tried: what follows from it is not reported again. */
+  readonly refusedPlugins?: readonly string[];
 }
 
 export interface ReadInput {

@@ -51,14 +51,18 @@ export async function configure({
     { from: "openRegistry({ protocols })", protocols: own },
     ...given.map((plugin) => ({ from: `plugin ${plugin?.name}`, protocols: plugin?.protocols ?? [] })),
   ]);
-  const shortNames = [...new Set([...builtinPlugins, ...given.map((plugin) => plugin?.name)])];
+  const givenNames = given.map((plugin) => plugin?.name).filter((name) => typeof name === "string");
+  const shortNames = [...new Set([...builtinPlugins, ...givenNames])];
   const loaded = await loadPlugins(sources.references([...ahead.protocols.keys()], shortNames), given);
   const { protocols, problems: clashes } = collectProtocols([
     { from: "hexkit", protocols: builtinProtocols },
     { from: "openRegistry({ protocols })", protocols: own },
     ...[...loaded.plugins.values()].map((plugin) => ({ from: `plugin ${plugin.name}`, protocols: plugin.protocols ?? [] })),
   ]);
-  const resolution = resolveConfig(sources, vocabulary(loaded.plugins, protocols, shortNames));
+  const resolution = resolveConfig(sources, {
+    ...vocabulary(loaded.plugins, protocols, shortNames),
+    refusedPlugins: loaded.refused,
+  });
   const problems = [...loaded.problems, ...clashes, ...resolution.problems];
   return {
     config: problems.length === 0 ? resolution.config : undefined,

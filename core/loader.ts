@@ -24,6 +24,8 @@ export interface LoadedPlugins {
   /** By specifier. */
   readonly plugins: ReadonlyMap<string, Plugin>;
   readonly problems: readonly ConfigProblem[];
+  /** Specifiers of those that could not be loaded; `problems` tells why. */
+  readonly refused: readonly string[];
 }
 
 /**
@@ -34,12 +36,12 @@ export interface LoadedPlugins {
 export async function loadPlugins(references: readonly PluginToLoad[], given: readonly Plugin[]): Promise<LoadedPlugins> {
   const plugins = new Map<string, Plugin>();
   const problems: ConfigProblem[] = [];
-  const refused = new Set<string | undefined>();
+  const refused = new Set<string>();
   for (const plugin of given) {
     const problem = checkPlugin(plugin, `plugin ${JSON.stringify(plugin?.name)}`);
     if (problem !== undefined) {
       problems.push({ place: "openRegistry({ plugins })", message: problem });
-      refused.add(plugin?.name);
+      if (typeof plugin?.name === "string") refused.add(plugin.name);
     } else if (plugins.has(plugin.name) && plugins.get(plugin.name) !== plugin)
       problems.push({ place: "openRegistry({ plugins })", message: `two plugins are named ${JSON.stringify(plugin.name)}; pass one` });
     else plugins.set(plugin.name, plugin);
@@ -50,12 +52,14 @@ export async function loadPlugins(references: readonly PluginToLoad[], given: re
       if (plugins.has(reference.specifier) || refused.has(reference.specifier)) return;
       const loaded = await load(reference);
       if (typeof loaded === "string") {
-        if (reference.candidate !== true) problems.push({ place: reference.place, message: loaded });
+        if (reference.candidate === true) return;
+        problems.push({ place: reference.place, message: loaded });
+        refused.add(reference.specifier);
       } else plugins.set(reference.specifier, loaded);
     }),
   );
   problems.push(...sharedNames(plugins, wanted));
-  return { plugins, problems };
+  return { plugins, problems, refused: [...refused] };
 }
 
 function sharedNames(plugins: ReadonlyMap<string, Plugin>, wanted: ReadonlyMap<string, PluginToLoad>): ConfigProblem[] {
@@ -92,7 +96,8 @@ async function load(reference: PluginToLoad): Promise<Plugin | string> {
   const exported = module.default ?? module.plugin;
   // A CommonJS build puts its default export one level deeper.
   const plugin = (exported as { default?: unknown } | undefined)?.default ?? exported;
-  return checkPlugin(plugin, `plugin ${specifier}`) ?? (plugin as Plugin);
+  if (!isPlugin(plugin)) return `plugin ${specifier}: the module's default export is not made by definePlugin`;
+  return checkPlugin(plugin, `plugin ${specifier}`) ?? plugin;
 }
 
 function whyNotLoaded(specifier: string, folder: string, error: unknown): string {
@@ -111,7 +116,7 @@ function whyNotLoaded(specifier: string, folder: string, error: unknown): string
 
 /** What is wrong with a plugin, or `undefined`. */
 function checkPlugin(plugin: unknown, subject: string): string | undefined {
-  if (!isPlugin(plugin)) return `${subject}: the module's default export is not made by definePlugin`;
+  if (!isPlugin(plugin)) return `${subject} is not made by definePlugin`;
   if (plugin.apiVersion > apiVersion) {
     return `${subject} is written for plugin API ${plugin.apiVersion}, this hexkit speaks ${apiVersion}: upgrade hexkit`;
   }

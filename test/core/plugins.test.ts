@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { apiVersion, defineComposedProtocol, definePlugin, defineProtocol, isHexkitError, isPlugin, type Plugin } from "hexkit";
+import {
+  apiVersion,
+  defineComposedProtocol,
+  definePlugin,
+  defineProtocol,
+  inspectConfig,
+  isHexkitError,
+  isPlugin,
+  type Plugin,
+} from "hexkit";
 import { mailerProtocol, mailers, open, postPlugin } from "./mailer.ts";
 
 type Loose = (definition: unknown) => unknown;
@@ -122,7 +131,7 @@ describe("plugins that the application passes", () => {
 
   it("are refused when definePlugin did not make them", async () => {
     for (const thing of [{ ...postPlugin([]) }, {}, null, undefined, "post", 5]) {
-      await refused([thing], /openRegistry\({ plugins }\): plugin .*is not made by definePlugin/);
+      await refused([thing], /openRegistry\({ plugins }\): plugin (undefined|"post") is not made by definePlugin/);
     }
   });
 
@@ -142,6 +151,8 @@ describe("plugins that the application passes", () => {
       [postPlugin([], { apiVersion: 0 })],
       /plugin "post" is written for plugin API 0, this hexkit speaks 1: upgrade the plugin$/,
     );
+    const { problems } = await inspectConfig({ config: mailers(["a"]), env: {}, plugins: [postPlugin([], { apiVersion: 2 })] });
+    assert.equal(problems.length, 1, "what follows from it is not reported again");
   });
 
   it("may bring a protocol that is there already, if id and version agree", async () => {
