@@ -22,7 +22,7 @@ const service = (rest = "", behaviour = ""): string[] => {
   return ["--input-type=module", "-e", program];
 };
 
-describe("serve", { concurrency: 2 }, () => {
+describe("serve in a process of its own", { concurrency: 2 }, () => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     it(`keeps a service in memory alive until ${signal}, closes, and lets the process end with 0`, async () => {
       const program = start(service());
@@ -74,7 +74,9 @@ describe("serve", { concurrency: 2 }, () => {
     assert.equal(code, 1);
     assert.match(stderr, /closing was not clean:\n- provider "a" \(plugin post\): did not close cleanly: jammed/);
   });
+});
 
+describe("serve", () => {
   it("ends on its abort signal, also when that has aborted already", async () => {
     for (const early of [true, false]) {
       const journal: string[] = [];
