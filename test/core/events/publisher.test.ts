@@ -308,7 +308,7 @@ describe("retrying", () => {
     driver.onPrepare = () => {
       throw busy();
     };
-    await using service = await openPublisher(driver, { clock, settings: { deliveryTimeoutMs: 2_000 } });
+    await using service = await openPublisher(driver, { clock, settings: { deliveryTimeoutMs: 100_000 } });
     const error = await rejection(service.api.publish(event(1)), "ERR_HEXKIT_TIMEOUT");
     assert.match(error.message, /it was not sent: .*no leader/);
     driver.onPrepare = undefined;
@@ -337,6 +337,27 @@ describe("retrying", () => {
       driver.sends.map((send) => send.values),
       [[1], [4]],
     );
+  });
+
+  it("goes by the clock, also when a timer is early", async () => {
+    const clock = new SkippingClock();
+    let looks = 0;
+    const now = clock.now.bind(clock);
+    clock.now = () => {
+      looks += 1;
+      return now();
+    };
+    const driver = new FakePublisherDriver();
+    await using service = await openPublisher(driver, { clock, settings: { deliveryTimeoutMs: 5 } });
+    const calls = new Calls();
+    calls.watch(1, service.api.publish(event(1)));
+    await driver.next();
+    const before = looks;
+    await until("the timer", () => looks > before);
+    await turns();
+    assert.equal(calls.outcomes.size, 0);
+    clock.advance(5);
+    assert.deepEqual(await calls.settled(1), { 1: "ERR_HEXKIT_TIMEOUT" });
   });
 
   it("takes a deadline farther away than a timer can wait", async () => {
