@@ -85,7 +85,7 @@ describe("failure under the policy stop", () => {
   });
 
   it("gives the drain time to those that run, then tells them by their signal, and does not count them", async () => {
-    await using all = await stage({ drainTimeoutMs: 10 });
+    await using all = await stage({ drainTimeoutMs: 300 });
     all.deliver(0, [
       ["a", 0],
       ["b", 1],
