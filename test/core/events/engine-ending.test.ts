@@ -228,6 +228,24 @@ describe("stopping", () => {
     assert.deepEqual(all.member.acknowledged, ["orders/0@0"]);
   });
 
+  it("waits for an acknowledgement under way before the last one", async () => {
+    await using all = await stage();
+    const first = deferred<void>();
+    all.member.onAcknowledge = () => first.promise;
+    all.deliver(0, [
+      ["a", 0],
+      ["b", 1],
+    ]);
+    await turns();
+    await all.handlers.end("a0", "b1");
+    const stopping = all.subscription.stop();
+    await turns();
+    assert.deepEqual(all.member.acknowledgements, [["orders/0@0"]]);
+    first.resolve();
+    await stopping;
+    assert.deepEqual(all.member.acknowledgements, [["orders/0@0"], ["orders/0@1"]]);
+  });
+
   it("tries the last acknowledgement again when it fails for now", async () => {
     await using all = await stage({ commitEvery: 100 });
     let failures = 2;

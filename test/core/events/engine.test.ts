@@ -429,7 +429,10 @@ describe("revocation", () => {
     assert.deepEqual(all.handlers.begun, ["a0", "a0"]);
     await all.handlers.end("a0");
     await all.handlers.end("a1");
-    assert.deepEqual(all.member.acknowledged, ["orders/0@0", "orders/0@1"]);
+    all.deliver(0, [["a", 2]]);
+    await turns();
+    await all.handlers.end("a2");
+    assert.deepEqual(all.member.acknowledged, ["orders/0@0", "orders/0@1", "orders/0@2"]);
   });
 
   it("takes a partition that comes back later, with a window and a signal of its own", async () => {
@@ -462,8 +465,11 @@ describe("revocation", () => {
     ]);
     await turns();
     all.member.sink.assigned([at("orders", 0), at("orders", 1)]);
+    assert.equal(all.subscription.stats().inFlight, 2);
     await all.handlers.end("a0");
+    const revoked = all.member.sink.revoked([at("orders")], { lost: false });
     await all.handlers.end("a1");
+    await revoked;
     assert.deepEqual(all.member.acknowledged, ["orders/0@0", "orders/0@1"]);
   });
 
