@@ -63,14 +63,14 @@ describe("HexkitError", () => {
   });
 
   it("has a table of codes that cannot be changed", () => {
-    assert.ok(Object.isFrozen(errorCodes));
-    for (const facts of Object.values(errorCodes)) assert.ok(Object.isFrozen(facts));
+    assert.equal(Object.isFrozen(errorCodes), true);
+    for (const facts of Object.values(errorCodes)) assert.equal(Object.isFrozen(facts), true);
   });
 
   it("is an Error with name, message, stack and cause", () => {
     const cause = new Error("why");
     const error = new HexkitError("ERR_HEXKIT_TIMEOUT", "too slow", { cause });
-    assert.ok(error instanceof Error);
+    assert.equal(error instanceof Error, true);
     assert.equal(error.name, "HexkitError");
     assert.equal(`${error}`, "HexkitError: too slow");
     assert.match(error.stack ?? "", /^HexkitError: too slow\n\s+at /);

@@ -25,7 +25,7 @@ describe("health", () => {
     assert.deepEqual(Object.keys(health.providers), ["a", "b"]);
     for (const { plugin, status, latencyMs, error } of Object.values(health.providers)) {
       assert.deepEqual([plugin, status, error], ["post", "up", undefined]);
-      assert.ok(latencyMs >= 0);
+      assert.equal(latencyMs >= 0, true);
     }
   });
 
@@ -76,7 +76,7 @@ describe("health", () => {
     const health = await registry.health({ timeoutMs: 20 });
     assert.equal(health.providers.a?.status, "down");
     assert.equal(health.providers.a?.error, "no answer within 20 ms");
-    assert.ok((health.providers.a?.latencyMs ?? 0) >= 15);
+    assert.equal((health.providers.a?.latencyMs ?? 0) >= 15, true);
     assert.equal(aborted, true);
   });
 

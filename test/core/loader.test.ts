@@ -42,7 +42,7 @@ describe("loading a plugin by name", () => {
     const file = configFile(`bad-${bad}.json`, plugin);
     let text = "";
     await assert.rejects(open({ config: file }), (error) => {
-      assert.ok(isHexkitError(error, "ERR_HEXKIT_CONFIG_INVALID"));
+      assert.ok(isHexkitError(error, "ERR_HEXKIT_CONFIG_INVALID"), String(error));
       text = error.message;
       return true;
     });

@@ -48,7 +48,7 @@ describe("opening a registry", () => {
         },
       });
       await assert.rejects(open({ config: mailers(["a", "b", "c"]), plugins: [plugin] }), (error) => {
-        assert.ok(isHexkitError(error, "ERR_HEXKIT_PROVIDER_FAILED"));
+        assert.ok(isHexkitError(error, "ERR_HEXKIT_PROVIDER_FAILED"), String(error));
         assert.equal(error.message, 'provider "b", plugin post: connect failed: strike');
         assert.deepEqual(error.origin, { provider: "b", plugin: "post", operation: "connect" });
         assert.equal(error.cause, raw);
@@ -76,7 +76,7 @@ describe("opening a registry", () => {
       classify: (error) => ((error as Error).message.endsWith("a") ? "ERR_HEXKIT_UNAVAILABLE" : undefined),
     });
     await assert.rejects(open({ config: mailers(["a", "b", "c"]), plugins: [plugin] }), (error) => {
-      assert.ok(isHexkitError(error, "ERR_HEXKIT_OPEN_FAILED"));
+      assert.ok(isHexkitError(error, "ERR_HEXKIT_OPEN_FAILED"), String(error));
       assert.deepEqual(
         error.failures.map(({ code }) => code),
         ["ERR_HEXKIT_UNAVAILABLE", "ERR_HEXKIT_PROVIDER_FAILED"],
@@ -91,7 +91,7 @@ describe("opening a registry", () => {
       const journal: string[] = [];
       const plugin = postPlugin(journal, { [stage]: () => never });
       await assert.rejects(open({ config: mailers(["a"], "post", quick), plugins: [plugin] }), (error) => {
-        assert.ok(isHexkitError(error, "ERR_HEXKIT_TIMEOUT"));
+        assert.ok(isHexkitError(error, "ERR_HEXKIT_TIMEOUT"), String(error));
         assert.equal(error.message, 'provider "a", plugin post: not connected within 30 ms');
         return true;
       });
@@ -148,7 +148,7 @@ describe("opening a registry", () => {
       },
     });
     await assert.rejects(open({ config: mailers(["a", "b"]), plugins: [plugin], signal: controller.signal }), (error) => {
-      assert.ok(isHexkitError(error, "ERR_HEXKIT_ABORTED"));
+      assert.ok(isHexkitError(error, "ERR_HEXKIT_ABORTED"), String(error));
       assert.equal(error.cause, reason);
       return true;
     });
@@ -223,7 +223,7 @@ describe("opening a registry", () => {
       },
     });
     await assert.rejects(open({ config: mailers(["a"]), plugins: [plugin] }), (error) => {
-      assert.ok(isHexkitError(error, "ERR_HEXKIT_PACKAGE_MISSING"));
+      assert.ok(isHexkitError(error, "ERR_HEXKIT_PACKAGE_MISSING"), String(error));
       assert.equal(error.retryable, false);
       assert.equal(
         error.message,
@@ -266,7 +266,7 @@ describe("opening a registry", () => {
       },
     });
     await assert.rejects(open({ config: mailers(["a"]), plugins: [plugin], env: { HEXKIT_A_PASSWORD: "canary-own" } }), (error) => {
-      assert.ok(isHexkitError(error, "ERR_HEXKIT_UNAVAILABLE"));
+      assert.ok(isHexkitError(error, "ERR_HEXKIT_UNAVAILABLE"), String(error));
       assert.equal(error.message, 'provider "a", plugin post: connect failed: office is shut for [secret]');
       assert.deepEqual(error.origin, { provider: "a", plugin: "post", operation: "connect" });
       return true;

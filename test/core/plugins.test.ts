@@ -25,7 +25,7 @@ describe("definePlugin", () => {
     const plugin = (definePlugin as Loose)(definition) as Plugin;
     assert.equal(isPlugin(plugin), true);
     assert.equal(isPlugin(definition), false);
-    assert.ok(Object.isFrozen(plugin));
+    assert.equal(Object.isFrozen(plugin), true);
     assert.equal(Object.isFrozen(definition), false);
     assert.deepEqual(Object.keys(plugin), Object.keys(good));
     assert.equal(apiVersion, 1);
@@ -76,7 +76,7 @@ describe("defineProtocol", () => {
       const made = (define as Loose)(base) as object;
       assert.deepEqual(made, base);
       assert.notEqual(made, base);
-      assert.ok(Object.isFrozen(made));
+      assert.equal(Object.isFrozen(made), true);
       for (const [change, message] of [
         [{ name: undefined }, /protocol name undefined: use lower camel case/],
         [{ name: "my-mailer" }, /"my-mailer"/],
@@ -100,7 +100,7 @@ describe("defineProtocol", () => {
 describe("plugins that the application passes", () => {
   const refused = async (plugins: readonly unknown[], ...messages: readonly RegExp[]): Promise<void> => {
     await assert.rejects(open({ config: mailers(["a"]), plugins: plugins as Plugin[] }), (error) => {
-      assert.ok(isHexkitError(error, "ERR_HEXKIT_CONFIG_INVALID"));
+      assert.ok(isHexkitError(error, "ERR_HEXKIT_CONFIG_INVALID"), String(error));
       for (const message of messages) {
         assert.ok(
           error.problems.some((problem) => message.test(`${problem.place}: ${problem.message}`)),

@@ -7,7 +7,7 @@ const pem = `-----BEGIN PRIVATE KEY-----\n${"MIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n"
 const hard = [
   "plain",
   "p@ss&word+1/",
-  "qu\"ote'd",
+  "zqu\"zot'zed`zend",
   "back\\slash",
   "ünïcödé 🔑",
   "zab\tzand\nzine",
@@ -95,7 +95,7 @@ describe("redaction", () => {
       assert.equal(typeof text, "string");
       assert.doesNotMatch(text as string, /canary/);
     }
-    assert.ok((redactValue(Buffer.alloc(1_000_000), redact) as string).length < 1_000);
+    assert.equal((redactValue(Buffer.alloc(1_000_000), redact) as string).length < 1_000, true);
     assert.equal(redactValue(Symbol("canary"), redact), "Symbol([secret])");
   });
 

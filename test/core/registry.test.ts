@@ -60,7 +60,7 @@ describe("registry", () => {
     assert.throws(
       () => registry.get("mailer:nightShift"),
       (error) => {
-        assert.ok(isHexkitError(error, "ERR_HEXKIT_UNBOUND"));
+        assert.ok(isHexkitError(error, "ERR_HEXKIT_UNBOUND"), String(error));
         assert.equal(error.category, "configuration");
         assert.deepEqual(error.origin, { binding: "mailer:nightShift" });
         assert.match(error.message, /nothing is bound as "mailer:nightShift"/);
@@ -148,7 +148,7 @@ describe("registry", () => {
       protocols: { mailer: "a", eventPublisher: "nobody" },
     };
     await assert.rejects(open({ config, plugins: [postPlugin(journal)] }), (error) => {
-      assert.ok(isHexkitError(error, "ERR_HEXKIT_CONFIG_INVALID"));
+      assert.ok(isHexkitError(error, "ERR_HEXKIT_CONFIG_INVALID"), String(error));
       assert.equal(error.problems.length, 3);
       for (const { place, message } of error.problems) {
         assert.match(error.message, new RegExp(`^- ${(`${place}: ${message}`).replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`, "m"));
@@ -218,7 +218,7 @@ describe("registry", () => {
     });
     await using registry = await open({ config: mailers(["a", "night"]), plugins: [plugin] });
     await assert.rejects(registry.get("mailer:night").mail("ann", "hello"), (error) => {
-      assert.ok(isHexkitError(error, "ERR_HEXKIT_PERMISSION_DENIED"));
+      assert.ok(isHexkitError(error, "ERR_HEXKIT_PERMISSION_DENIED"), String(error));
       assert.equal(error.cause, raw);
       assert.deepEqual(error.origin, { binding: "mailer:night", provider: "night", plugin: "post", operation: "mail" });
       assert.equal(error.message, 'mailer "night" (provider "night", plugin post): mail ann failed: no such street');
@@ -241,10 +241,10 @@ describe("registry", () => {
       const plugin = postPlugin([], { send: () => Promise.reject(raw), classify });
       await using registry = await open({ config: mailers(["a"]), plugins: [plugin] });
       await assert.rejects(registry.get("mailer").mail("ann", "hello"), (error) => {
-        assert.ok(isHexkitError(error));
+        assert.ok(isHexkitError(error), String(error));
         assert.equal(error.code, "ERR_HEXKIT_PROVIDER_FAILED");
         assert.equal(error.cause, raw);
-        assert.ok(Object.hasOwn(errorCodes, error.code));
+        assert.equal(Object.hasOwn(errorCodes, error.code), true);
         return true;
       });
     }
@@ -256,11 +256,11 @@ describe("registry", () => {
     await using registry = await open({ config: mailers(["a"]), plugins: [plugin] });
     const reason = new Error("enough");
     await assert.rejects(registry.get("mailer").mail("ann", "hello", { signal: AbortSignal.abort(reason) }), (error) => {
-      assert.ok(isHexkitError(error, "ERR_HEXKIT_ABORTED"));
+      assert.ok(isHexkitError(error, "ERR_HEXKIT_ABORTED"), String(error));
       assert.equal(error.cause, reason);
       return true;
     });
-    assert.ok(!journal.some((entry) => entry.includes("letter")));
+    assert.equal(!journal.some((entry) => entry.includes("letter")), true);
     const controller = new AbortController();
     const sending = registry.get("mailer").mail("bob", "hello", { signal: controller.signal });
     controller.abort(reason);
@@ -278,7 +278,7 @@ describe("registry", () => {
     await assert.rejects(
       open({ config: mailers(["a"]), plugins: [postPlugin(journal, { protocols: [broken, newsletterProtocol] })] }),
       (error) => {
-        assert.ok(isHexkitError(error, "ERR_HEXKIT_PROVIDER_FAILED"));
+        assert.ok(isHexkitError(error, "ERR_HEXKIT_PROVIDER_FAILED"), String(error));
         assert.match(error.message, /mailer .*no ink/);
         return true;
       },

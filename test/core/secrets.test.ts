@@ -94,14 +94,14 @@ describe("a secret", () => {
             },
           });
           await assert.rejects(open({ ...sources(), plugins: [plugin], logger }), (error) => {
-            assert.ok(isHexkitError(error));
+            assert.ok(isHexkitError(error), String(error));
             assert.equal(error.cause, raw);
             noTrace(appearances(error), "error of opening");
             noTrace(appearances(new Error("mine", { cause: error })), "error around it");
             return true;
           });
           assert.equal(received, canary);
-          assert.ok(logger.lines.length > 0);
+          assert.equal(logger.lines.length > 0, true);
           noTrace(loggedText(logger), "log line");
         }
       });
@@ -129,7 +129,7 @@ describe("a secret", () => {
             noTrace(appearances(error), "error of closing");
             return isHexkitError(error, "ERR_HEXKIT_CLOSE_FAILED");
           });
-          assert.ok(logger.lines.length > 0);
+          assert.equal(logger.lines.length > 0, true);
           noTrace(loggedText(logger), "log line");
         }
       });

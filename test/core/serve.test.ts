@@ -113,7 +113,10 @@ describe("serve", () => {
     await registry.get("eventPublisher").publish({ topic: "t", type: "t", key: "k", payload: {} });
     await assert.rejects(subscription.done);
     await assert.rejects(registry.serve({ signals: [] }), (error) => isHexkitError(error, "ERR_HEXKIT_EVENT_FAILED"));
-    assert.ok(logger.lines.some(({ level, message }) => level === "error" && /closing after a failure was not clean/.test(message)));
+    assert.equal(
+      logger.lines.some(({ level, message }) => level === "error" && /closing after a failure was not clean/.test(message)),
+      true,
+    );
   });
 
   it("leaves no listener and no timer behind", async () => {

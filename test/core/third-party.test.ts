@@ -6,7 +6,7 @@ import { type InstalledPackage, installPackage } from "../house/packed-package.t
 
 /** What a stranger publishes as `hexkit-plugin-mailer`: plain JavaScript, a protocol of its own, hexkit as a peer. */
 const plugin = `
-import { definePlugin, defineProtocol, isPlugin } from "hexkit";
+import { definePlugin, defineProtocol } from "hexkit";
 
 const mailer = defineProtocol({
   name: "mailer",
@@ -127,6 +127,22 @@ describe("a third-party plugin with a protocol of its own, beside the packed pac
     place("@acme/hexkit-plugin-mailer");
     cpSync(modules("hexkit"), modules("@acme/hexkit-plugin-mailer", "node_modules", "hexkit"), { recursive: true });
     write({ providers: { letters: { plugin: "@acme/hexkit-plugin-mailer", options: { stamp: "2p" } } } });
+    const { code, stdout, stderr } = await runIt();
+    assert.equal(stdout, printed, stderr);
+    assert.equal(code, 0);
+  });
+
+  it("works when it was compiled to CommonJS", async () => {
+    place("hexkit-plugin-compiled");
+    const compiled = plugin
+      .replace(/^import (.*) from ("hexkit");/m, "const $1 = require($2);")
+      .replace("export default", "exports.default =");
+    writeFileSync(
+      modules("hexkit-plugin-compiled", "index.js"),
+      `Object.defineProperty(exports, "__esModule", { value: true });${compiled}`,
+    );
+    writeFileSync(modules("hexkit-plugin-compiled", "package.json"), JSON.stringify({ name: "hexkit-plugin-compiled", main: "index.js" }));
+    write({ providers: { letters: { plugin: "hexkit-plugin-compiled", options: { stamp: "2p" } } } });
     const { code, stdout, stderr } = await runIt();
     assert.equal(stdout, printed, stderr);
     assert.equal(code, 0);
