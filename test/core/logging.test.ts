@@ -98,6 +98,22 @@ describe("a logger of the application", () => {
     assert.doesNotMatch(inspect(logger.lines), /silent/);
   });
 
+  it("gets no secret, at any level, in message, details or error", async () => {
+    const logger = recordingLogger();
+    const plugin = postPlugin([], {
+      open: ({ options }, context) => {
+        const fields = { options, list: [options.password], error: new Error(`no ${options.password}`) };
+        for (const level of ["debug", "info", "warn", "error"] as const) context.logger[level](fields, `with ${options.password}`);
+      },
+    });
+    await using _registry = await open({ config: mailers(["a"]), env: { HEXKIT_A_PASSWORD: "canary" }, plugins: [plugin], logger });
+    assert.equal(logger.lines.length, 4);
+    for (const line of logger.lines) {
+      assert.equal(line.message, "with [secret]");
+      assert.doesNotMatch(inspect(line, { depth: 10 }), /canary/);
+    }
+  });
+
   it("may be the console or anything with debug, info, warn and error", async () => {
     const calls: string[] = [];
     const target = {

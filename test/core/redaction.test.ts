@@ -117,6 +117,13 @@ describe("redaction", () => {
     assert.doesNotMatch(JSON.stringify(described), /canary/);
   });
 
+  it("describes errors wherever they are in the data", () => {
+    const { list } = redactValue({ list: [new TypeError("canary")] }, createRedact(["canary"])) as {
+      list: { type: string; message: string }[];
+    };
+    assert.deepEqual([list[0]?.type, list[0]?.message], ["TypeError", "[secret]"]);
+  });
+
   it("describes whatever was thrown", () => {
     const redact = createRedact(["canary"]);
     assert.deepEqual(describeError("canary", redact), { type: "string", message: "[secret]" });
