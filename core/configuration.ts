@@ -63,7 +63,7 @@ export async function configure({
     ...vocabulary(loaded.plugins, protocols, shortNames),
     refusedPlugins: loaded.refused,
   });
-  const problems = [...loaded.problems, ...clashes, ...resolution.problems];
+  const problems = [...loaded.problems, ...clashes, ...resolution.problems, ...checkBindings(resolution, protocols, loaded.plugins)];
   return {
     config: problems.length === 0 ? resolution.config : undefined,
     report: { ok: problems.length === 0, problems, values: resolution.values },
@@ -73,6 +73,22 @@ export async function configure({
     checkSettings: (schema, settings) =>
       checkSettings(schema, settings).map(({ pointer, message }) => `${pointer.slice(1).replaceAll("/", ".")}: ${message}`),
   };
+}
+
+/** What protocols find wrong with their bindings beyond what a schema can say. */
+function checkBindings(
+  { config }: Resolution,
+  protocols: ReadonlyMap<string, ProtocolDefinition>,
+  plugins: ReadonlyMap<string, Plugin>,
+): ConfigProblem[] {
+  const bindings = config?.bindings ?? [];
+  const pluginOf = (provider: string | undefined): Plugin | undefined =>
+    plugins.get(config?.providers.find(({ name }) => name === provider)?.plugin ?? "");
+  return bindings.flatMap(({ binding, protocol, provider, settings }) => {
+    const facts = { provides: Object.keys(pluginOf(provider)?.provides ?? {}), bindings: bindings.map((each) => each.binding) };
+    const found = protocols.get(protocol)?.check?.(settings as never, facts) ?? [];
+    return found.map((message) => ({ place: `/protocols/${binding}`, message }));
+  });
 }
 
 /** What the configuration may contain, as the config room takes it. */

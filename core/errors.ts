@@ -93,6 +93,11 @@ export const errorCodes = facts({
     retryable: false,
     summary: "The group already has a subscription in this registry.",
   },
+  ERR_HEXKIT_REDRIVE_LIMIT: {
+    category: "conflict",
+    retryable: false,
+    summary: "A dead letter has been sent back as often as `maxRedrives` allows.",
+  },
   ERR_HEXKIT_PROVIDER_FAILED: {
     category: "internal",
     retryable: false,

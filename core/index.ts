@@ -26,6 +26,7 @@ export type { OptionSchema, OptionsOf, OptionsSchema } from "./options.ts";
 export { apiVersion, definePlugin, isPlugin, type Plugin, type PluginDefinition, type ProviderContext } from "./plugin.ts";
 export type { EventPublisherDriver, OutgoingRecord, SendOutcome } from "./protocols/event-publisher/driver.ts";
 export type { EventPublisher, OutgoingEvent, Payload, PayloadValue } from "./protocols/event-publisher/event-publisher.ts";
+export { daoTranslator } from "./protocols/event-subscriber/dao-translator.ts";
 export type {
   EventSink,
   EventSource,
@@ -36,20 +37,30 @@ export type {
   TopicPartition,
 } from "./protocols/event-subscriber/driver.ts";
 export type {
+  AnyTranslator,
+  BatchContext,
+  BatchOutcome,
+  BatchTranslator,
+  DeadLetter,
+  DeadLetterContext,
+  DeadLetterHandler,
   EventContext,
   EventSubscriber,
   ReceivedEvent,
+  RedriveChanges,
   Subscription,
   SubscriptionState,
   SubscriptionStats,
   Translator,
 } from "./protocols/event-subscriber/event-subscriber.ts";
 export { OffsetTracker } from "./protocols/event-subscriber/offset-tracker.ts";
+export { NonRetryable } from "./protocols/event-subscriber/retry.ts";
 export type { SubscriberSettings } from "./protocols/event-subscriber/settings.ts";
 export { eventTranslator } from "./protocols/event-subscriber/translator.ts";
 export {
   type Api,
   type Binding,
+  type BindingFacts,
   type ClosePhase,
   type DriverOf,
   defineComposedProtocol,

@@ -86,12 +86,13 @@ export async function openRegistry(options: OpenOptions = {}): Promise<Registry>
   return registry;
 }
 
-function providerSpecs({ plugins }: Configuration, config: ResolvedConfig) {
+function providerSpecs({ plugins, protocols: known }: Configuration, config: ResolvedConfig) {
   return config.providers.map(({ name, plugin, options }) => {
     const found = plugins.get(plugin);
     if (found === undefined) throw new Error(`provider ${name}: plugin ${plugin} was resolved but not loaded`);
-    const protocols = new Set(config.bindings.filter((binding) => binding.provider === name).map((binding) => binding.protocol));
-    return { name, plugin: found, options, protocols: [...protocols] };
+    const bound = config.bindings.filter((binding) => binding.provider === name).map((binding) => binding.protocol);
+    const companions = bound.flatMap((protocol) => known.get(protocol)?.companions ?? []).filter((protocol) => protocol in found.provides);
+    return { name, plugin: found, options, protocols: [...new Set([...bound, ...companions])] };
   });
 }
 
@@ -166,7 +167,10 @@ class OpenRegistry implements Registry {
       },
       service,
       clock,
+      redact,
       logger: contextLogger(logger, redact, `hexkit.${binding.binding}`),
+      companion: (name) => (protocol.companions?.includes(name) ? provider?.drivers.get(name) : undefined) as never,
+      peer: (name) => this.#parts.get(name),
       closing: this.#closing.signal,
       call: (operation, subject, options, work) => runCall(site, operation, subject, options, work),
       mapError: (error, operation, subject) => mapError(site, error, operation, subject),

@@ -50,6 +50,8 @@ export interface ProtocolContext<Settings = Record<string, unknown>> {
   /** Redacts secrets and names the binding in each line. */
   readonly logger: Logger;
   readonly clock: Clock;
+  /** Removes every known secret from a text that leaves the process. */
+  redact(text: string): string;
   /**
    * Runs one operation on the driver: refuses it once clients close (what drains may still call), ends it on the caller's signal, and turns whatever the
    * driver throws into a `HexkitError` that names `operation` and `subject`, once.
@@ -65,6 +67,12 @@ export interface ProtocolContext<Settings = Record<string, unknown>> {
   mapError(error: unknown, operation: string, subject: string): HexkitError;
   /** Makes an error of our own, whose message begins with the binding and its provider. */
   error(code: ErrorCode, message: string, cause?: unknown): HexkitError;
+  /**
+   * The same provider's driver of another protocol: one that the definition lists in `companions` and the plugin provides, else `undefined`.
+   */
+  companion<Name extends ProtocolName>(protocol: Name): DriverOf<Name> | undefined;
+  /** Another binding's driver and surroundings; `undefined` if nothing is bound so. Every binding is there once the registry is open. */
+  peer(binding: string): ProtocolPart | undefined;
   /** Aborts when the registry begins to close: begin nothing new; what runs may go on, and call, until its phase is over. */
   readonly closing: AbortSignal;
   /** Registers what to do when the registry closes; `signal` aborts when the phase's time is over. */
@@ -73,6 +81,14 @@ export interface ProtocolContext<Settings = Record<string, unknown>> {
   onHealth(report: () => { readonly ok: boolean } & Readonly<Record<string, unknown>>): void;
   /** Tells `serve` that the service cannot go on. */
   fail(error: unknown): void;
+}
+
+/** What a protocol may look at when it judges the settings of a binding. */
+export interface BindingFacts {
+  /** The protocols that the binding's plugin has drivers for. */
+  readonly provides: readonly string[];
+  /** Everything that is bound. */
+  readonly bindings: readonly string[];
 }
 
 /** One part of a composed protocol: the driver and surroundings of the binding that it is built on. */
@@ -92,6 +108,10 @@ export interface ProtocolDefinition {
   readonly settings: OptionsSchema;
   /** Whether a binding needs `service.name` in the configuration. */
   readonly needsServiceName?: boolean;
+  /** Protocols whose drivers of the same provider it uses as well, where the plugin has them. */
+  readonly companions?: readonly string[];
+  /** What is wrong with a binding's settings beyond their schema, each as `setting: reason`. Runs before anything connects. */
+  check?(settings: never, facts: BindingFacts): readonly string[];
   /** For a composed protocol: the setting that names a binding → the protocol of that binding. */
   readonly composes?: Readonly<Record<string, string>>;
   create(driver: never, context: ProtocolContext<never>): unknown;
@@ -108,6 +128,8 @@ export function defineProtocol<Name extends ProtocolName, const Schema extends O
   readonly summary: string;
   readonly settings: Schema;
   readonly needsServiceName?: boolean;
+  readonly companions?: readonly string[];
+  check?(settings: OptionsOf<Schema>, facts: BindingFacts): readonly string[];
   create(driver: DriverOf<Name>, context: ProtocolContext<OptionsOf<Schema>>): Protocols[Name]["api"];
 }): ProtocolDefinition {
   return checked(definition);

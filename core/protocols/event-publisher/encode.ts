@@ -19,9 +19,13 @@ export function encodePayload(payload: unknown): string {
   check(payload, "payload", 0);
   const json = JSON.stringify(payload);
   if (!json.startsWith("{")) throw new Unencodable(`payload must be an object, not ${nameOf(JSON.parse(json))}, which its toJSON gives`);
-  return nonAscii.test(json)
-    ? json.replace(/[\u0080-\uffff]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
-    : json;
+  return toAscii(json);
+}
+
+/** The text with every character outside ASCII written as `\uXXXX`. */
+export function toAscii(text: string): string {
+  if (isAscii(text)) return text;
+  return text.replace(/[\u0080-\uffff]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** `converted`: a `toJSON` gave it, and JSON does not ask twice. */

@@ -1,66 +1,121 @@
 import { randomUUID } from "node:crypto";
 import { isVersion4, parseUuid } from "../../uuid.ts";
 import type { SourceRecord } from "./driver.ts";
-import type { ReceivedEvent, Translator } from "./event-subscriber.ts";
+import type { AnyTranslator, ReceivedEvent } from "./event-subscriber.ts";
 import type { Routes } from "./translator.ts";
 
 export interface DecodedEvent {
   readonly kind: "event";
   readonly event: ReceivedEvent;
   readonly correlationId: string;
-  readonly translator: Translator;
+  readonly translator: AnyTranslator;
   /** The record had no usable event id, so this one is random and differs at every delivery. */
   readonly eventIdInvented: boolean;
 }
 
+/** `topic` is where the event was published first, also if it comes from the retry topic. */
+export interface Undecodable {
+  readonly kind: "undecodable";
+  readonly reason: string;
+  readonly topic: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 /** What a record turned out to be. `ignored` ones are acknowledged unseen, `undecodable` ones go the way of failures. */
-export type Decoded =
-  | DecodedEvent
-  | { readonly kind: "ignored"; readonly reason: string }
-  | { readonly kind: "undecodable"; readonly reason: string };
+export type Decoded = DecodedEvent | Undecodable | { readonly kind: "ignored"; readonly reason: string };
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** All headers as text. The last of equal names wins; foreign bytes in a header are no reason to refuse a record. */
+export function decodeHeaders(record: SourceRecord): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of record.headers) if (value !== null) headers[name] = lenient.decode(value);
+  return headers;
+}
+
+/** Key and payload as the wire format has them, or why they are not. */
+export function decodeContent({
+  key,
+  value,
+}: SourceRecord): { readonly key: string; readonly payload: unknown } | { readonly reason: string } {
+  if (key === null) return { reason: "its key is null" };
+  if (value === null) return { reason: "its value is null" };
+  let text: string;
+  let keyText: string;
+  try {
+    keyText = strict.decode(key);
+    text = strict.decode(value);
+  } catch {
+    return { reason: "its key or value is not UTF-8 text" };
+  }
+  try {
+    return { key: keyText, payload: JSON.parse(text) };
+  } catch (error) {
+    return { reason: `its value is not JSON: ${(error as Error).message}` };
+  }
+}
+
 /**
  * Reads a record by the wire format of hexkit. What Python hexkit ignores (no type, no correlation id, a type that nobody
  * wants) is ignored here, before key and value are looked at. Valid UTF-8 is read although only ASCII is ever written.
+ * A record of `retryTopic` counts as one of its `original_topic`.
  */
-export function decode(record: SourceRecord, routes: Routes): Decoded {
-  const headers: Record<string, string> = {};
-  // The last of equal names wins; foreign bytes in a header are no reason to refuse a record.
-  for (const [name, value] of record.headers) if (value !== null) headers[name] = lenient.decode(value);
+export function decode(record: SourceRecord, routes: Routes, retryTopic?: string): Decoded {
+  const headers = decodeHeaders(record);
+  if (routes.takesEverything) return decodeAnything(record, headers, routes);
+  let { topic } = record;
+  if (topic === retryTopic) {
+    const { original_topic: original } = headers;
+    if (!original || original === retryTopic) return { kind: "ignored", reason: "a record of the retry topic names no original_topic" };
+    topic = original;
+    delete headers.original_topic;
+  }
   const { type, correlation_id: correlationText } = headers;
   if (!type) return { kind: "ignored", reason: "it has no type" };
-  const translator = routes.find(record.topic, type);
+  const translator = routes.find(topic, type);
   if (translator === undefined) return { kind: "ignored", reason: `no translator takes type ${JSON.stringify(type)}` };
   if (!correlationText) return { kind: "ignored", reason: "it has no correlation_id" };
+  const undecodable = (reason: string): Undecodable => ({ kind: "undecodable", reason, topic, headers });
   const correlationId = parseUuid(correlationText);
   if (correlationId === undefined || !isVersion4(correlationId)) {
-    return { kind: "undecodable", reason: `correlation_id ${JSON.stringify(correlationText)} is not a UUID of version 4` };
+    return undecodable(`correlation_id ${JSON.stringify(correlationText)} is not a UUID of version 4`);
   }
-  if (record.key === null) return { kind: "undecodable", reason: "its key is null" };
-  if (record.value === null) return { kind: "undecodable", reason: "its value is null" };
-  let key: string;
-  let text: string;
-  try {
-    key = strict.decode(record.key);
-    text = strict.decode(record.value);
-  } catch {
-    return { kind: "undecodable", reason: "its key or value is not UTF-8 text" };
-  }
-  let payload: unknown;
-  try {
-    payload = JSON.parse(text);
-  } catch (error) {
-    return { kind: "undecodable", reason: `its value is not JSON: ${(error as Error).message}` };
-  }
+  const content = decodeContent(record);
+  if ("reason" in content) return undecodable(content.reason);
   const eventId = parseUuid(headers.event_id ?? "");
+  const { key, payload } = content;
   return {
     kind: "event",
-    event: { topic: record.topic, type, key, payload, eventId: eventId ?? randomUUID(), headers, timestamp: new Date(record.timestampMs) },
+    event: { topic, type, key, payload, eventId: eventId ?? randomUUID(), headers, timestamp: new Date(record.timestampMs) },
     correlationId,
     translator,
     eventIdInvented: eventId === undefined,
   };
+}
+
+/** A record as an event whatever it is, for readers that must see all: what is missing is made up, what cannot be read is given in base64. */
+function decodeAnything(record: SourceRecord, headers: Record<string, string>, routes: Routes): Decoded {
+  const { topic } = record;
+  const type = headers.type ?? "";
+  const translator = routes.find(topic, type);
+  if (translator === undefined) return { kind: "ignored", reason: "no translator takes it" };
+  const read = decodeContent(record);
+  const content = "reason" in read ? { key: "", payload: rawContent(record) } : read;
+  if ("reason" in read) headers.undecodable ||= read.reason;
+  const correlation = parseUuid(headers.correlation_id ?? "");
+  const eventId = parseUuid(headers.event_id ?? "");
+  return {
+    kind: "event",
+    event: { topic, type, ...content, eventId: eventId ?? randomUUID(), headers, timestamp: new Date(record.timestampMs) },
+    correlationId: correlation !== undefined && isVersion4(correlation) ? correlation : randomUUID(),
+    translator,
+    eventIdInvented: eventId === undefined,
+  };
+}
+
+/** Key and value in base64, null where they are null. */
+export function rawContent({ key, value }: SourceRecord): { readonly raw_key: string | null; readonly raw_value: string | null } {
+  const base64 = (bytes: Uint8Array | null): string | null => (bytes === null ? null : Buffer.from(bytes).toString("base64"));
+  return { raw_key: base64(key), raw_value: base64(value) };
 }

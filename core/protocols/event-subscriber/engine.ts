@@ -1,33 +1,36 @@
-import { withCorrelationId } from "../../correlation.ts";
 import type { HexkitError } from "../../errors.ts";
 import { deferred, settlesWithin } from "../../promise.ts";
-import { consumerSpan } from "../../telemetry.ts";
 import type { ProtocolContext } from "../index.ts";
 import { Acknowledger } from "./acknowledger.ts";
-import { type DecodedEvent, decode } from "./decode.ts";
+import type { DeadLetters } from "./dead-letters.ts";
 import type { EventSink, EventSource, EventSubscriberDriver, SourceRecord, SourceTrouble, TopicPartition } from "./driver.ts";
-import type { Subscription, SubscriptionState, SubscriptionStats, Translator } from "./event-subscriber.ts";
+import type { AnyTranslator, BatchTranslator, Subscription, SubscriptionState, SubscriptionStats } from "./event-subscriber.ts";
+import { Handling } from "./handling.ts";
 import { Lanes } from "./lanes.ts";
 import { Partition, type Task } from "./partition.ts";
 import type { SubscriberSettings } from "./settings.ts";
-import type { Routes } from "./translator.ts";
+import { isBatchTranslator, type Routes } from "./translator.ts";
+import { Watchdog } from "./watchdog.ts";
 
 export interface EngineOptions {
   readonly driver: EventSubscriberDriver;
   readonly context: ProtocolContext<SubscriberSettings>;
-  readonly translators: readonly Translator[];
+  readonly translators: readonly AnyTranslator[];
   readonly routes: Routes;
   readonly settings: SubscriberSettings & { readonly group: string };
+  readonly retryTopic: string | undefined;
+  readonly deadLetters: { readonly writer: DeadLetters; readonly topic: string } | undefined;
 }
 
 /** What the last acknowledgement and the leaving of the group may take on top of the drain time. */
 const farewellMs = 5_000;
 /** The longest that a timer of Node waits; it takes more for nothing. */
 const longestTimerMs = 2 ** 31 - 1;
+const restartDelayMs = { first: 250, most: 10_000 };
 
 /**
  * One subscription: takes records from a source, runs translators over them in key order, acknowledges what is settled.
- * The same for every driver. It begins by itself; it ends by `stop`, by a failure, or when its source gives up.
+ * The same for every driver. It begins by itself; it ends by `stop`, by a failure, or when its source gives up too often.
  */
 export class Engine implements Subscription {
   readonly group: string;
@@ -35,34 +38,71 @@ export class Engine implements Subscription {
   readonly done: Promise<void>;
   readonly #options: EngineOptions;
   readonly #partitions = new Map<string, Partition>();
+  readonly #handling: Handling;
   readonly #lanes: Lanes<Task>;
   readonly #acknowledger: Acknowledger;
+  readonly #watchdog: Watchdog;
   readonly #done = deferred<void>();
-  readonly #counts = { received: 0, handled: 0, ignored: 0, failed: 0, skipped: 0 };
+  readonly #takesBatches: boolean;
+  #received = 0;
+  #restarts = 0;
+  /** Restarts since something was settled last. */
+  #restartsInARow = 0;
+  #lastRecordMs: number;
   #state: SubscriptionState = "starting";
   #trouble: SourceTrouble | undefined;
+  /** The trouble that joining again is meant to end. */
+  #restartTrouble: SourceTrouble | undefined;
+  #stall: string | undefined;
   #joining: Promise<EventSource> | undefined;
   #source: EventSource | undefined;
+  #restarting = false;
   #ending: Promise<void> | undefined;
+  /** Aborts when the end begins. */
+  readonly #ended = new AbortController();
   /** Aborts when handlers have had their time. */
   readonly #drained = new AbortController();
   /** Aborts when nothing is waited for any more, not even the broker. */
   readonly #abandoned = new AbortController();
 
   constructor(options: EngineOptions) {
-    const { settings, routes, context } = options;
+    const { settings, routes, context, translators, retryTopic, deadLetters } = options;
     this.#options = options;
     this.group = settings.group;
-    this.topics = routes.topics;
+    this.topics = retryTopic === undefined || routes.topics.includes(retryTopic) ? routes.topics : [...routes.topics, retryTopic];
     this.done = this.#done.promise;
     this.done.catch(() => undefined);
-    this.#lanes = new Lanes(settings.concurrency, (task) => this.#handle(task));
+    this.#takesBatches = translators.some(isBatchTranslator);
+    this.#lastRecordMs = context.clock.now();
+    this.#handling = new Handling({
+      context,
+      settings,
+      routes,
+      retryTopic,
+      deadLetters,
+      settle: (task) => this.#settle(task),
+      fail: (error) => this.#fail(error),
+    });
+    this.#lanes = new Lanes({
+      concurrency: settings.concurrency,
+      maxBatch: settings.maxBatch,
+      batchOf: (task) => task.batch,
+      run: (tasks) => this.#handling.run(tasks),
+    });
     this.#acknowledger = new Acknowledger({
       every: settings.commitEvery,
       intervalMs: settings.commitIntervalMs,
       clock: context.clock,
       mapError: (error) => context.mapError(error, "acknowledge", `events of group ${JSON.stringify(this.group)}`),
       onFailure: (error) => this.#acknowledgementFailed(error),
+    });
+    this.#watchdog = new Watchdog({
+      stallTimeoutMs: settings.stallTimeoutMs,
+      clock: context.clock,
+      oldestHandler: () => this.#handling.oldest(),
+      waiting: () => this.#waiting(),
+      stalled: (reason) => this.#setStall(reason),
+      starved: (reason) => void this.#restart(context.error("ERR_HEXKIT_UNAVAILABLE", reason)),
     });
     void this.#start();
   }
@@ -74,7 +114,9 @@ export class Engine implements Subscription {
   stats(): SubscriptionStats {
     let inFlight = 0;
     for (const partition of this.#partitions.values()) inFlight += partition.inFlight;
-    return { ...this.#counts, inFlight, lag: this.#source?.lag(), trouble: this.#trouble?.reason };
+    const { counts } = this.#handling;
+    const trouble = this.#trouble?.reason ?? this.#stall;
+    return { received: this.#received, ...counts, restarts: this.#restarts, inFlight, lag: this.#source?.lag(), trouble };
   }
 
   stop(options: { readonly drainTimeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<void> {
@@ -94,32 +136,47 @@ export class Engine implements Subscription {
   }
 
   async #start(): Promise<void> {
-    const { context, driver, settings, translators } = this.#options;
+    const { context, translators } = this.#options;
     try {
       for (const translator of translators) await translator.prepare?.();
-      if (this.#ending !== undefined) return;
-      this.#joining = driver.join(
-        { group: this.group, clientId: `${context.service.name}.${context.service.instance}`, topics: this.topics, from: settings.from },
-        this.#sink(),
-      );
-      const source = await this.#joining;
-      if (this.#ending !== undefined) return;
+    } catch (error) {
+      this.#fail(context.mapError(error, "subscribe", `group ${JSON.stringify(this.group)} to ${this.topics.join(", ")}`));
+      return;
+    }
+    await this.#join();
+  }
+
+  async #join(): Promise<void> {
+    const { context, driver, settings } = this.#options;
+    if (this.#ending !== undefined) return;
+    try {
+      const clientId = `${context.service.name}.${context.service.instance}`;
+      const joining = driver.join({ group: this.group, clientId, topics: this.topics, from: settings.from }, this.#sink());
+      this.#joining = joining;
+      const source = await joining;
+      if (this.#ending !== undefined || this.#joining !== joining) return;
       this.#source = source;
       this.#acknowledger.attach(source);
       const paused = [...this.#partitions.values()].filter((partition) => partition.paused);
       if (paused.length > 0) source.pause(paused.map((partition) => partition.ref));
     } catch (error) {
-      this.#fail(context.mapError(error, "subscribe", `group ${JSON.stringify(this.group)} to ${this.topics.join(", ")}`));
+      this.#sourceFailed(context.mapError(error, "subscribe", `group ${JSON.stringify(this.group)} to ${this.topics.join(", ")}`));
     }
   }
 
+  /** What a source calls; one that has been left is not listened to any more. */
   #sink(): EventSink {
+    const generation = this.#restarts;
+    const current = (): boolean => generation === this.#restarts;
     return {
-      assigned: (partitions) => this.#assigned(partitions),
-      records: (partition, records) => this.#records(partition, records),
-      revoked: (partitions, { lost }) => this.#revoked(partitions, lost),
-      trouble: (trouble) => this.#setTrouble(trouble),
-      failed: (error) => this.#fail(this.#options.context.mapError(error, "consume", `as group ${JSON.stringify(this.group)}`)),
+      assigned: (partitions) => current() && this.#assigned(partitions),
+      records: (partition, records) => current() && this.#records(partition, records),
+      revoked: async (partitions, { lost }) => {
+        if (current()) await this.#revoked(partitions, lost);
+      },
+      trouble: (trouble) => current() && this.#setTrouble(trouble),
+      failed: (error) =>
+        current() && this.#sourceFailed(this.#options.context.mapError(error, "consume", `as group ${JSON.stringify(this.group)}`)),
     };
   }
 
@@ -128,20 +185,21 @@ export class Engine implements Subscription {
       // One that was lost may come back before its loss has been dealt with.
       if (this.#partitions.get(keyOf(ref))?.state !== "open") this.#partitions.set(keyOf(ref), new Partition(ref, this.#options.settings));
     }
-    if (this.#state === "starting") this.#state = this.#trouble === undefined ? "running" : "degraded";
+    this.#lastRecordMs = this.#options.context.clock.now();
+    if (this.#state === "starting") this.#state = "running";
+    if (this.#trouble === this.#restartTrouble) this.#setTrouble(undefined);
+    this.#showHealth();
   }
 
   #records(ref: TopicPartition, records: readonly SourceRecord[]): void {
     const partition = this.#partitions.get(keyOf(ref));
     // Late ones belong to whoever has the partition next.
     if (this.#ending !== undefined || partition?.state !== "open") return;
-    this.#counts.received += records.length;
+    this.#received += records.length;
+    this.#lastRecordMs = this.#options.context.clock.now();
     for (const record of records) {
-      const task = partition.take(record);
-      // Bytes one to one: two keys share a lane only if they are equal, whatever they hold.
-      const key =
-        record.key === null ? "" : Buffer.from(record.key.buffer, record.key.byteOffset, record.key.byteLength).toString("latin1");
-      this.#lanes.add(`${partition.id}/${key}`, task);
+      const task = partition.take(record, this.#takesBatches ? this.#batchOf(record) : undefined);
+      this.#lanes.add(task.lane, task);
     }
     if (partition.full && !partition.paused) {
       partition.paused = true;
@@ -149,86 +207,21 @@ export class Engine implements Subscription {
     }
   }
 
-  /** What does not begin or is not settled stays unacknowledged and is delivered again. Never rejects. */
-  async #handle(task: Task): Promise<void> {
-    const { partition } = task;
-    if (partition.state !== "open") return;
-    await partition.run(async () => {
-      try {
-        if (await this.#process(task)) this.#settle(task);
-      } catch (error) {
-        this.#fail(
-          this.#options.context.error(
-            "ERR_HEXKIT_PROVIDER_FAILED",
-            `record ${place(task.record)} could not be handled: ${factOf(error)}`,
-            error,
-          ),
-        );
-      }
-    });
-  }
-
-  /** Resolves to whether the record is settled. */
-  async #process({ record, partition }: Task): Promise<boolean> {
-    const decoded = decode(record, this.#options.routes);
-    if (decoded.kind === "ignored") {
-      this.#counts.ignored += 1;
-      return true;
-    }
-    if (decoded.kind === "undecodable") {
-      return this.#failed(
-        record,
-        this.#options.context.error("ERR_HEXKIT_EVENT_UNDECODABLE", `record ${place(record)} cannot be decoded: ${decoded.reason}`),
-      );
-    }
-    if (decoded.eventIdInvented) {
-      this.#options.context.logger.warn(
-        { ...position(record), type: decoded.event.type },
-        "an event has no valid event_id; a random one stands in",
-      );
-    }
-    try {
-      await this.#consume(decoded, partition);
-    } catch (error) {
-      // Cancellation is no failure: the event is delivered again, here or elsewhere.
-      if (partition.signal.aborted) return false;
-      const { type, eventId } = decoded.event;
-      return this.#failed(
-        record,
-        this.#options.context.error(
-          "ERR_HEXKIT_EVENT_FAILED",
-          `event ${eventId} of type ${JSON.stringify(type)} ${place(record)} failed: ${factOf(error)}`,
-          error,
-        ),
-      );
-    }
-    this.#counts.handled += 1;
-    return true;
-  }
-
-  #consume({ event, translator, correlationId }: DecodedEvent, partition: Partition): Promise<void> {
-    const { context } = this.#options;
-    return withCorrelationId(correlationId, () =>
-      consumerSpan({ system: context.system, topic: event.topic, eventId: event.eventId, group: this.group }, event.headers, async () => {
-        await translator.consume(event, { signal: partition.signal, attempt: 1, logger: context.logger, correlationId });
-      }),
-    );
-  }
-
-  #failed(record: SourceRecord, error: HexkitError): boolean {
-    this.#counts.failed += 1;
-    if (this.#options.settings.onFailure === "stop") {
-      this.#fail(error);
-      return false;
-    }
-    this.#counts.skipped += 1;
-    this.#options.context.logger.error({ error, ...position(record) }, "an event failed and was skipped");
-    return true;
+  /** The translator that takes a record in batches, by its headers alone. */
+  #batchOf(record: SourceRecord): BatchTranslator | undefined {
+    const text = (name: string): string => {
+      const value = record.headers.findLast(([header]) => header === name)?.[1];
+      return value == null ? "" : Buffer.from(value).toString("utf8");
+    };
+    const topic = record.topic === this.#options.retryTopic ? text("original_topic") : record.topic;
+    const translator = this.#options.routes.find(topic, text("type"));
+    return translator !== undefined && isBatchTranslator(translator) ? translator : undefined;
   }
 
   #settle(task: Task): void {
     const { partition } = task;
     if (partition.state === "gone") return;
+    this.#restartsInARow = 0;
     partition.settled(task);
     this.#acknowledger.add(task);
     if (partition.paused && partition.state === "open" && partition.roomy) {
@@ -258,20 +251,70 @@ export class Engine implements Subscription {
     for (const partition of draining) partition.close(reason);
   }
 
+  /** For the watchdog: since when nothing has come although there is room for it. */
+  #waiting(): { readonly sinceMs: number; readonly lag: number } | undefined {
+    const partitions = [...this.#partitions.values()];
+    if (this.#state !== "running" || partitions.some(({ inFlight, paused }) => inFlight > 0 || paused)) return undefined;
+    return { sinceMs: this.#lastRecordMs, lag: this.#source?.lag() ?? 0 };
+  }
+
   #setTrouble(trouble: SourceTrouble | undefined): void {
     const { logger } = this.#options.context;
     if (trouble !== undefined && this.#trouble?.reason !== trouble.reason)
       logger.warn({ group: this.group, ...trouble }, "subscription is degraded");
     if (trouble === undefined && this.#trouble !== undefined) logger.info({ group: this.group }, "subscription is well again");
     this.#trouble = trouble;
-    if (this.#state === "running" && trouble !== undefined) this.#state = "degraded";
-    if (this.#state === "degraded" && trouble === undefined) this.#state = "running";
+    this.#showHealth();
+  }
+
+  #setStall(reason: string | undefined): void {
+    const { logger } = this.#options.context;
+    if (reason !== undefined && this.#stall !== reason) logger.warn({ group: this.group, reason }, "subscription is stalled");
+    if (reason === undefined && this.#stall !== undefined) logger.info({ group: this.group }, "subscription goes on");
+    this.#stall = reason;
+    this.#showHealth();
+  }
+
+  #showHealth(): void {
+    if (this.#state !== "running" && this.#state !== "degraded") return;
+    this.#state = this.#trouble === undefined && this.#stall === undefined ? "running" : "degraded";
   }
 
   #acknowledgementFailed(error: HexkitError): void {
     if (error.retryable || this.#ending !== undefined)
       this.#options.context.logger.warn({ error, group: this.group }, "events were not acknowledged and may be delivered again");
     else this.#fail(error);
+  }
+
+  #sourceFailed(error: HexkitError): void {
+    if (error.retryable) void this.#restart(error);
+    else this.#fail(error);
+  }
+
+  /** Leaves the group and joins it again, after a pause that grows; too often in a row without progress, the subscription fails. */
+  async #restart(error: HexkitError): Promise<void> {
+    const { context, settings } = this.#options;
+    if (this.#ending !== undefined || this.#restarting) return;
+    if (this.#restartsInARow >= settings.maxRestarts) {
+      this.#fail(error);
+      return;
+    }
+    this.#restarting = true;
+    const pauseMs = Math.min(restartDelayMs.first * 2 ** this.#restartsInARow, restartDelayMs.most);
+    this.#restartsInARow += 1;
+    this.#restartTrouble = { reason: `joining again after: ${error.message}`, error };
+    this.#setTrouble(this.#restartTrouble);
+    const partitions = [...this.#partitions.values()];
+    await this.#drain(partitions, undefined, "the group is joined again");
+    await settlesWithin(this.#leave(), farewellMs, this.#abandoned.signal);
+    this.#restarts += 1;
+    this.#joining = undefined;
+    this.#source = undefined;
+    this.#partitions.clear();
+    await context.clock.sleep(pauseMs, this.#ended.signal);
+    this.#restarting = false;
+    if (this.#ending !== undefined) return;
+    await this.#join();
   }
 
   #fail(error: HexkitError): void {
@@ -288,6 +331,8 @@ export class Engine implements Subscription {
   async #run(error: HexkitError | undefined, drainTimeoutMs: number): Promise<void> {
     const { context } = this.#options;
     this.#state = "stopping";
+    this.#ended.abort();
+    this.#watchdog.stop();
     if (error !== undefined) context.logger.error({ error, group: this.group }, "subscription failed");
     const partitions = [...this.#partitions.values()];
     if (partitions.length > 0) this.#source?.pause(partitions.map((partition) => partition.ref));
@@ -316,24 +361,6 @@ export class Engine implements Subscription {
   }
 }
 
-function position({ topic, partition, offset }: SourceRecord): TopicPartition & { readonly offset: number } {
-  return { topic, partition, offset };
-}
-
-function place({ topic, partition, offset }: SourceRecord): string {
-  return `at topic ${JSON.stringify(topic)}, partition ${partition}, offset ${offset}`;
-}
-
 function keyOf({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`;
-}
-
-/** Anything can be thrown, also what has no text. */
-function factOf(error: unknown): string {
-  if (error instanceof Error) return error.message || error.name;
-  try {
-    return String(error);
-  } catch {
-    return `a thrown ${typeof error}`;
-  }
 }

@@ -1,4 +1,5 @@
 import type { Logger } from "../../logging.ts";
+import type { Payload } from "../event-publisher/event-publisher.ts";
 import type { SubscriberSettings } from "./settings.ts";
 
 /** An event as a translator sees it. */
@@ -39,6 +40,38 @@ export interface Translator {
   consume(event: ReceivedEvent, context: EventContext): void | Promise<void>;
 }
 
+// biome-ignore lint/suspicious/noConfusingVoidType: a handler may be a function that returns nothing, async or not
+type BatchResult = readonly BatchOutcome[] | undefined | void;
+
+export interface BatchContext {
+  /** Aborts when the subscription stops and its drain time is over, a partition of the batch is lost, or `handlerTimeoutMs` is over. */
+  readonly signal: AbortSignal;
+  /** Per event of the batch, 1 for the first. */
+  readonly attempts: readonly number[];
+  readonly logger: Logger;
+}
+
+/** What became of one event of a batch: nothing for success, or its error. */
+export type BatchOutcome = undefined | { readonly error: unknown };
+
+/**
+ * A translator that takes what is there at once, at most `maxBatch` events, without waiting for more. Events of one key are in order within a
+ * batch and between batches. The guarantees are those of `Translator`, for each event by itself: what failed is tried again, and so is what came
+ * after it with the same key.
+ */
+export interface BatchTranslator {
+  readonly topics: readonly string[];
+  readonly types: readonly string[];
+  prepare?(): Promise<void>;
+  /**
+   * Returning nothing is success for all, throwing is failure for all; a list of outcomes, one per event, tells them apart.
+   * No correlation id is set: each event's is in its headers.
+   */
+  consumeBatch(events: readonly ReceivedEvent[], context: BatchContext): BatchResult | Promise<BatchResult>;
+}
+
+export type AnyTranslator = Translator | BatchTranslator;
+
 /**
  * `starting` joining the group · `running` · `degraded` running, but something is in the way (`stats().trouble`) ·
  * `stopping` draining · `stopped` ended by `stop` or `close` · `failed` ended by an error (`done` rejects with it).
@@ -52,10 +85,16 @@ export interface SubscriptionStats {
   readonly handled: number;
   /** Records without type or correlation id, or of a type or topic that no translator claims: acknowledged unseen. */
   readonly ignored: number;
-  /** Events whose translator failed. */
+  /** Attempts that failed and were followed by another. */
+  readonly retried: number;
+  /** Events and undecodable records that failed for good. */
   readonly failed: number;
-  /** Failed events and undecodable records that `onFailure: "skip"` passed over. */
+  /** Those of them that went to the dead letters. */
+  readonly deadLettered: number;
+  /** Those of them that `onFailure: "skip"` passed over. */
   readonly skipped: number;
+  /** How often the group was joined again because the client had given up or stalled. */
+  readonly restarts: number;
   /** Delivered, not yet settled. */
   readonly inFlight: number;
   /** Records still in the broker behind the last one delivered; `undefined` if the driver cannot tell. */
@@ -78,6 +117,46 @@ export interface Subscription {
   stop(options?: { readonly drainTimeoutMs?: number }): Promise<void>;
 }
 
+/** An event that failed for good, as it lies in the dead-letter topic. What its writer did not say is `undefined`, empty or 0. */
+export interface DeadLetter extends ReceivedEvent {
+  /** The topic that the event was published to. */
+  readonly originalTopic: string | undefined;
+  /** The id under which it failed. */
+  readonly originalEventId: string | undefined;
+  /** The id under which it was published at first; redrives do not change it. */
+  readonly firstEventId: string | undefined;
+  /** The service that failed on it; where a redrive sends it. */
+  readonly service: string;
+  /** What the first attempt threw. */
+  readonly error: { readonly class: string; readonly message: string; readonly stack: string };
+  /** All attempts so far, over all redrives. */
+  readonly attempts: number;
+  /** How often it has been sent back. */
+  readonly redrives: number;
+  /** Why the record was no event; its payload is then `{ raw_key, raw_value }` in base64, null where they were null. */
+  readonly undecodable: string | undefined;
+}
+
+/** What a redrive changes about an event. */
+export interface RedriveChanges {
+  readonly payload?: Payload;
+  readonly type?: string;
+  readonly key?: string;
+  readonly originalTopic?: string;
+}
+
+export interface DeadLetterContext extends EventContext {
+  /**
+   * Sends the event back to the retry topic of the service that failed on it, with a new event id and everything else kept. Resolves when
+   * it is stored; return after that, and the dead letter is done with.
+   * @throws ERR_HEXKIT_REDRIVE_LIMIT after `maxRedrives`; ERR_HEXKIT_INVALID_ARGUMENT if it was undecodable and no payload is given.
+   */
+  redrive(changes?: RedriveChanges): Promise<void>;
+}
+
+/** Deals with one dead letter: returning is done with it (redriven or discarded), throwing is failure. */
+export type DeadLetterHandler = (letter: DeadLetter, context: DeadLetterContext) => void | Promise<void>;
+
 /** Reads events as a member of a consumer group. */
 export interface EventSubscriber {
   /**
@@ -87,5 +166,11 @@ export interface EventSubscriber {
    * ERR_HEXKIT_TRANSLATOR_CLASH if two claim one (topic, type); ERR_HEXKIT_SUBSCRIPTION_EXISTS if the group is
    * already subscribed by this binding; ERR_HEXKIT_CLOSED.
    */
-  subscribe(translators: Translator | readonly Translator[], options?: Partial<SubscriberSettings>): Subscription;
+  subscribe(translators: AnyTranslator | readonly AnyTranslator[], options?: Partial<SubscriberSettings>): Subscription;
+  /**
+   * Reads the dead-letter topic: that of `deadLetter` in the settings or options, else `<service>-dlq`. Group: `<service>-dlq-reader`. Takes every record,
+   * whatever its type; failures follow `maxRetries` and `onFailure`, and are not dead-lettered again.
+   * @throws like `subscribe`; ERR_HEXKIT_UNSUPPORTED if there is no publisher to redrive with.
+   */
+  subscribeDeadLetters(handler: DeadLetterHandler, options?: Partial<SubscriberSettings>): Subscription;
 }

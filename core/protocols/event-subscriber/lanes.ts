@@ -1,40 +1,73 @@
+/** What became of a task: it is over, or it is to be run again after a pause. */
+export interface TaskOutcome {
+  readonly retryInMs?: number;
+}
+
+export const over: TaskOutcome = Object.freeze({});
+
+export interface LanesOptions<Task> {
+  /** Runs at once, a batch counted as one. */
+  readonly concurrency: number;
+  /** Most tasks of one batch. */
+  readonly maxBatch: number;
+  /** Tasks with one (defined) batch may run together; others run alone. */
+  batchOf(task: Task): object | undefined;
+  /** Runs one task or a batch, in which the tasks of one lane are in order, and gives an outcome for each. Never rejects. */
+  run(tasks: readonly Task[]): Promise<readonly TaskOutcome[]>;
+}
+
+interface Lane<Task> {
+  readonly name: string;
+  waiting: Task[];
+  /** Set while the lane waits for the next attempt of its first task. */
+  pause: NodeJS.Timeout | undefined;
+}
+
+/** The tasks that a run takes from one lane. */
+interface Share<Task> {
+  readonly lane: Lane<Task>;
+  readonly tasks: Task[];
+}
+
+/** The longest that a timer of Node waits. */
+const longestTimerMs = 2 ** 31 - 1;
+
 /**
- * Runs tasks concurrently, but those of one lane one after the other and in order. At most `concurrency` run at once;
- * lanes take turns, so that a busy one does not starve the others.
+ * Runs tasks concurrently, but those of one lane one after the other and in order. Lanes take turns, so that a busy one does not
+ * starve the others. A task that is to be run again holds back its own lane only, and no place among the running.
  */
 export class Lanes<Task> {
-  readonly #run: (task: Task) => Promise<void>;
-  readonly #concurrency: number;
-  readonly #waiting = new Map<string, Task[]>();
+  readonly #options: LanesOptions<Task>;
+  readonly #lanes = new Map<string, Lane<Task>>();
   /** Lanes with something to do of which nothing is running, in order of their turn. */
-  readonly #ready: string[] = [];
+  #ready: Lane<Task>[] = [];
   #running = 0;
   #pumping = false;
 
-  /** `run` never rejects. */
-  constructor(concurrency: number, run: (task: Task) => Promise<void>) {
-    this.#concurrency = concurrency;
-    this.#run = run;
+  constructor(options: LanesOptions<Task>) {
+    this.#options = options;
   }
 
-  add(lane: string, task: Task): void {
-    const waiting = this.#waiting.get(lane);
-    if (waiting !== undefined) {
-      waiting.push(task);
+  add(name: string, task: Task): void {
+    const known = this.#lanes.get(name);
+    if (known !== undefined) {
+      known.waiting.push(task);
       return;
     }
-    this.#waiting.set(lane, [task]);
+    const lane: Lane<Task> = { name, waiting: [task], pause: undefined };
+    this.#lanes.set(name, lane);
     this.#ready.push(lane);
     this.#pump();
   }
 
-  /** Forgets the tasks that have not begun and that `doomed` picks. */
+  /** Forgets the tasks that are not running and that `doomed` picks, also those that wait for their next attempt. */
   drop(doomed: (task: Task) => boolean): void {
-    for (const [lane, tasks] of this.#waiting) {
-      this.#waiting.set(
-        lane,
-        tasks.filter((task) => !doomed(task)),
-      );
+    for (const lane of this.#lanes.values()) {
+      lane.waiting = lane.waiting.filter((task) => !doomed(task));
+      if (lane.pause !== undefined && lane.waiting.length === 0) {
+        clearTimeout(lane.pause);
+        this.#lanes.delete(lane.name);
+      }
     }
   }
 
@@ -42,20 +75,63 @@ export class Lanes<Task> {
     // A task that ends at once must not recurse into here.
     if (this.#pumping) return;
     this.#pumping = true;
-    while (this.#running < this.#concurrency && this.#ready.length > 0) {
-      const lane = this.#ready.shift() as string;
-      const task = this.#waiting.get(lane)?.shift();
-      if (task === undefined) {
-        this.#waiting.delete(lane);
-        continue;
-      }
-      this.#running += 1;
-      void this.#run(task).then(() => {
-        this.#running -= 1;
-        this.#ready.push(lane);
-        this.#pump();
-      });
-    }
+    while (this.#running < this.#options.concurrency && this.#ready.length > 0) this.#begin(this.#ready.shift() as Lane<Task>);
     this.#pumping = false;
+  }
+
+  #begin(lane: Lane<Task>): void {
+    const first = lane.waiting.shift();
+    if (first === undefined) {
+      this.#lanes.delete(lane.name);
+      return;
+    }
+    const batch = this.#options.batchOf(first);
+    const shares = batch === undefined ? [{ lane, tasks: [first] }] : this.#gather(lane, first, batch);
+    this.#running += 1;
+    void this.#options.run(shares.flatMap(({ tasks }) => tasks)).then((outcomes) => {
+      this.#running -= 1;
+      let at = 0;
+      for (const share of shares) {
+        this.#end(share, outcomes.slice(at, at + share.tasks.length));
+        at += share.tasks.length;
+      }
+      this.#pump();
+    });
+  }
+
+  /** A batch: what waits behind `first`, then the lanes whose turn is next. */
+  #gather(lane: Lane<Task>, first: Task, batch: object): Share<Task>[] {
+    const shares: Share<Task>[] = [{ lane, tasks: [first] }];
+    let room = this.#options.maxBatch - 1;
+    const take = ({ lane: from, tasks }: Share<Task>): void => {
+      while (room > 0 && from.waiting.length > 0 && this.#options.batchOf(from.waiting[0] as Task) === batch) {
+        tasks.push(from.waiting.shift() as Task);
+        room -= 1;
+      }
+    };
+    take(shares[0] as Share<Task>);
+    this.#ready = this.#ready.filter((next) => {
+      if (room === 0 || next.waiting.length === 0 || this.#options.batchOf(next.waiting[0] as Task) !== batch) return true;
+      const share: Share<Task> = { lane: next, tasks: [] };
+      take(share);
+      shares.push(share);
+      return false;
+    });
+    return shares;
+  }
+
+  #end({ lane, tasks }: Share<Task>, outcomes: readonly TaskOutcome[]): void {
+    const again = tasks.filter((_, index) => outcomes[index]?.retryInMs !== undefined);
+    if (again.length === 0) {
+      this.#ready.push(lane);
+      return;
+    }
+    lane.waiting.unshift(...again);
+    const pauseMs = Math.min(longestTimerMs, Math.max(...outcomes.map(({ retryInMs = 0 }) => retryInMs)));
+    lane.pause = setTimeout(() => {
+      lane.pause = undefined;
+      this.#ready.push(lane);
+      this.#pump();
+    }, pauseMs);
   }
 }

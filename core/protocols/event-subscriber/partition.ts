@@ -1,11 +1,20 @@
 import { setMaxListeners } from "node:events";
 import type { SourceRecord, TopicPartition } from "./driver.ts";
+import type { BatchTranslator } from "./event-subscriber.ts";
 
 /** A record in the hands of the engine. */
 export interface Task {
   readonly record: SourceRecord;
   readonly partition: Partition;
   readonly sizeBytes: number;
+  /** Tasks of one lane are handled one after the other. */
+  readonly lane: string;
+  /** The translator that takes it in batches, if one does. */
+  readonly batch: BatchTranslator | undefined;
+  /** Attempts that failed. */
+  failures: number;
+  /** What the first of them threw. */
+  firstError: unknown;
 }
 
 interface Window {
@@ -43,11 +52,13 @@ export class Partition {
     return this.#abort.signal;
   }
 
-  take(record: SourceRecord): Task {
+  take(record: SourceRecord, batch: BatchTranslator | undefined): Task {
     const sizeBytes = (record.key?.length ?? 0) + (record.value?.length ?? 0);
     this.inFlight += 1;
     this.#bytes += sizeBytes;
-    return { record, partition: this, sizeBytes };
+    // Bytes one to one: two keys share a lane only if they are equal, whatever they hold.
+    const key = record.key === null ? "" : Buffer.from(record.key.buffer, record.key.byteOffset, record.key.byteLength).toString("latin1");
+    return { record, partition: this, sizeBytes, lane: `${this.id}/${key}`, batch, failures: 0, firstError: undefined };
   }
 
   settled(task: Task): void {
@@ -63,14 +74,15 @@ export class Partition {
     return this.inFlight <= this.#window.maxInFlight / 2 && this.#bytes <= this.#window.maxBufferedBytes / 2;
   }
 
-  async run<Result>(work: () => Promise<Result>): Promise<Result> {
+  /** A handler begins. */
+  enter(): void {
     this.#running += 1;
-    try {
-      return await work();
-    } finally {
-      this.#running -= 1;
-      if (this.#running === 0) for (const wake of this.#idle.splice(0)) wake();
-    }
+  }
+
+  /** A handler has ended. */
+  exit(): void {
+    this.#running -= 1;
+    if (this.#running === 0) for (const wake of this.#idle.splice(0)) wake();
   }
 
   /** Resolves when no handler runs. */

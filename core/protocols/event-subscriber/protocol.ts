@@ -1,8 +1,10 @@
 import type { HexkitError } from "../../errors.ts";
-import { defineProtocol, type ProtocolContext } from "../index.ts";
+import { type BindingFacts, defineProtocol, type ProtocolContext } from "../index.ts";
+import { deadLetterRoutes } from "./dead-letter-reader.ts";
+import { DeadLetters, deadLetterTopic, retryTopicOf } from "./dead-letters.ts";
 import type { EventSubscriberDriver } from "./driver.ts";
-import { Engine } from "./engine.ts";
-import type { EventSubscriber, Subscription, Translator } from "./event-subscriber.ts";
+import { Engine, type EngineOptions } from "./engine.ts";
+import type { AnyTranslator, DeadLetterHandler, EventSubscriber, Subscription } from "./event-subscriber.ts";
 import { type SubscriberSettings, subscriberSettings } from "./settings.ts";
 import { combine } from "./translator.ts";
 
@@ -13,20 +15,45 @@ export const eventSubscriberProtocol = defineProtocol({
   summary: "Consumes events of topics as a member of a group.",
   settings: subscriberSettings,
   needsServiceName: true,
+  companions: ["eventPublisher"],
+  check: checkSettings,
   create: (driver, context) => new PortableEventSubscriber(driver, context),
 });
+
+function checkSettings({ deadLetter, deadLetterPublisher }: SubscriberSettings, { provides, bindings }: BindingFacts): string[] {
+  const problems: string[] = [];
+  if (deadLetterPublisher !== undefined && (!/^eventPublisher(:|$)/.test(deadLetterPublisher) || !bindings.includes(deadLetterPublisher))) {
+    const known = bindings.filter((binding) => /^eventPublisher(:|$)/.test(binding));
+    problems.push(
+      `deadLetterPublisher: ${JSON.stringify(deadLetterPublisher)} is not a bound eventPublisher; bound: ${known.join(", ") || "none"}`,
+    );
+  }
+  if (deadLetter !== false && deadLetterPublisher === undefined && !provides.includes("eventPublisher")) {
+    problems.push("deadLetter: the plugin has no eventPublisher to write dead letters with; bind one and name it as deadLetterPublisher");
+  }
+  if (deadLetter === "") problems.push("deadLetter: must be true, false or the name of a topic");
+  return problems;
+}
+
+/** How long the writing of one dead letter may take, retries included. */
+const deadLetterTimeoutMs = 30_000;
 
 class PortableEventSubscriber implements EventSubscriber {
   readonly #driver: EventSubscriberDriver;
   readonly #context: ProtocolContext<SubscriberSettings>;
   /** All of the registry's life, the ended ones for health; at most one per group runs. */
   readonly #subscriptions = new Map<string, Engine>();
+  /** By the binding that they are written through; the empty one is the provider's own publisher. */
+  readonly #writers = new Map<string, DeadLetters>();
 
   constructor(driver: EventSubscriberDriver, context: ProtocolContext<SubscriberSettings>) {
     this.#driver = driver;
     this.#context = context;
     context.onClose("subscriptions", async (signal) => {
       await Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.stop({ signal })));
+    });
+    context.onClose("publishers", async (signal) => {
+      await Promise.all([...this.#writers.values()].map((writer) => writer.flush(signal)));
     });
     context.onHealth(() => {
       const subscriptions = [...this.#subscriptions.values()].map((each) => ({
@@ -39,13 +66,61 @@ class PortableEventSubscriber implements EventSubscriber {
     });
   }
 
-  subscribe(translators: Translator | readonly Translator[], options: Partial<SubscriberSettings> = {}): Subscription {
-    const refuse = (code: HexkitError["code"], fact: string): HexkitError => this.#context.error(code, `subscribe: ${fact}`);
-    if (this.#context.closing.aborted) throw refuse("ERR_HEXKIT_CLOSED", "the registry has closed");
-    const list = Array.isArray(translators) ? (translators as readonly Translator[]) : [translators as Translator];
+  subscribe(translators: AnyTranslator | readonly AnyTranslator[], options: Partial<SubscriberSettings> = {}): Subscription {
+    const refuse = this.#refuse("subscribe");
+    const list = Array.isArray(translators) ? (translators as readonly AnyTranslator[]) : [translators as AnyTranslator];
     const routes = combine(list, refuse);
-    const settings = this.#context.overlay(options);
-    const group = settings.group ?? this.#context.service.name;
+    const settings = this.#settings(options, refuse);
+    const { name } = this.#context.service;
+    const topic = deadLetterTopic(settings.deadLetter, name);
+    if (topic !== undefined && routes.topics.includes(topic)) {
+      throw refuse(
+        "ERR_HEXKIT_INVALID_ARGUMENT",
+        `topic ${JSON.stringify(topic)} is its own dead-letter topic; read it by subscribeDeadLetters`,
+      );
+    }
+    const deadLetters = topic === undefined ? undefined : { topic, writer: this.#writer(settings, refuse) };
+    const retryTopic = topic === undefined ? undefined : retryTopicOf(name);
+    return this.#begin({ translators: list, routes, retryTopic, deadLetters }, { ...settings, group: settings.group ?? name }, refuse);
+  }
+
+  subscribeDeadLetters(handler: DeadLetterHandler, options: Partial<SubscriberSettings> = {}): Subscription {
+    const refuse = this.#refuse("subscribeDeadLetters");
+    if (typeof handler !== "function") throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", "it takes a function");
+    const settings = this.#settings(options, refuse);
+    const { name } = this.#context.service;
+    const topic = deadLetterTopic(settings.deadLetter || true, name) as string;
+    const writer = this.#writer(settings, refuse);
+    const { routes, translator } = deadLetterRoutes(topic, handler, {
+      topic,
+      maxRedrives: settings.maxRedrives,
+      writer,
+      context: this.#context,
+    });
+    const group = options.group ?? `${name}-dlq-reader`;
+    return this.#begin(
+      { translators: [translator], routes, retryTopic: undefined, deadLetters: undefined },
+      { ...settings, group },
+      refuse,
+    );
+  }
+
+  #refuse(operation: string): (code: HexkitError["code"], fact: string) => HexkitError {
+    return (code, fact) => this.#context.error(code, `${operation}: ${fact}`);
+  }
+
+  /** The settings with those of one call. */
+  #settings(options: Partial<SubscriberSettings>, refuse: (code: HexkitError["code"], fact: string) => HexkitError): SubscriberSettings {
+    if (this.#context.closing.aborted) throw refuse("ERR_HEXKIT_CLOSED", "the registry has closed");
+    return this.#context.overlay(options);
+  }
+
+  #begin(
+    what: Pick<EngineOptions, "translators" | "routes" | "retryTopic" | "deadLetters">,
+    settings: EngineOptions["settings"],
+    refuse: (code: HexkitError["code"], fact: string) => HexkitError,
+  ): Subscription {
+    const { group } = settings;
     const running = this.#subscriptions.get(group);
     if (running !== undefined && running.state !== "stopped" && running.state !== "failed") {
       throw refuse(
@@ -53,14 +128,26 @@ class PortableEventSubscriber implements EventSubscriber {
         `group ${JSON.stringify(group)} is already subscribed; pass all translators to one subscribe, or give another group`,
       );
     }
-    const subscription = new Engine({
-      driver: this.#driver,
-      context: this.#context,
-      translators: list,
-      routes,
-      settings: { ...settings, group },
-    });
+    const subscription = new Engine({ driver: this.#driver, context: this.#context, settings, ...what });
     this.#subscriptions.set(group, subscription);
     return subscription;
+  }
+
+  #writer({ deadLetterPublisher = "" }: SubscriberSettings, refuse: (code: HexkitError["code"], fact: string) => HexkitError): DeadLetters {
+    const known = this.#writers.get(deadLetterPublisher);
+    if (known !== undefined) return known;
+    const peer = deadLetterPublisher === "" ? undefined : this.#context.peer(deadLetterPublisher);
+    const driver = deadLetterPublisher === "" ? this.#context.companion("eventPublisher") : peer?.driver;
+    if (driver === undefined) {
+      const fact =
+        deadLetterPublisher === "" ? "the plugin has no eventPublisher" : `nothing is bound as ${JSON.stringify(deadLetterPublisher)}`;
+      throw refuse(
+        "ERR_HEXKIT_UNSUPPORTED",
+        `dead letters cannot be written: ${fact}; bind an eventPublisher and name it as deadLetterPublisher`,
+      );
+    }
+    const writer = new DeadLetters(driver as never, this.#context as never, peer?.context ?? this.#context, deadLetterTimeoutMs);
+    this.#writers.set(deadLetterPublisher, writer);
+    return writer;
   }
 }

@@ -1,6 +1,6 @@
 import { HexkitError } from "../../errors.ts";
 import { compileSchema, type Schema, type SchemaOutput, type Validator } from "../../schema.ts";
-import type { EventContext, ReceivedEvent, Translator } from "./event-subscriber.ts";
+import type { AnyTranslator, BatchTranslator, EventContext, ReceivedEvent, Translator } from "./event-subscriber.ts";
 
 /** One type of event: its payload's schema and what to do with it. */
 export interface EventSpec<S extends Schema> {
@@ -42,19 +42,26 @@ export function eventTranslator<const Schemas extends Readonly<Record<string, Sc
   };
 }
 
+/** Whether a translator takes batches. */
+export function isBatchTranslator(translator: AnyTranslator): translator is BatchTranslator {
+  return "consumeBatch" in translator;
+}
+
 /** Which translator takes which events. */
 export interface Routes {
   readonly topics: readonly string[];
-  find(topic: string, type: string): Translator | undefined;
+  /** Records without type or correlation id are taken as well, and undecodable content is no fault. */
+  readonly takesEverything?: boolean;
+  find(topic: string, type: string): AnyTranslator | undefined;
 }
 
 /**
  * Combines translators.
- * @throws ERR_HEXKIT_INVALID_ARGUMENT for one without topics, types or `consume`; ERR_HEXKIT_TRANSLATOR_CLASH if two claim one (topic, type).
+ * @throws ERR_HEXKIT_INVALID_ARGUMENT for one without topics, types or a handler; ERR_HEXKIT_TRANSLATOR_CLASH if two claim one (topic, type).
  */
-export function combine(translators: readonly Translator[], refuse: (code: HexkitError["code"], fact: string) => HexkitError): Routes {
+export function combine(translators: readonly AnyTranslator[], refuse: (code: HexkitError["code"], fact: string) => HexkitError): Routes {
   if (translators.length === 0) throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", "no translator given");
-  const routes = new Map<string, Map<string, { translator: Translator; index: number }>>();
+  const routes = new Map<string, Map<string, { translator: AnyTranslator; index: number }>>();
   translators.forEach((translator, index) => {
     const which = translators.length === 1 ? "the translator" : `translator ${index}`;
     for (const list of ["topics", "types"] as const) {
@@ -63,7 +70,11 @@ export function combine(translators: readonly Translator[], refuse: (code: Hexki
         throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `${which}: ${list} must be a list of at least one non-empty string`);
       }
     }
-    if (typeof translator.consume !== "function") throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `${which}: consume must be a function`);
+    const handlers = ["consume", "consumeBatch"].filter(
+      (name) => typeof (translator as unknown as Record<string, unknown>)[name] === "function",
+    );
+    if (handlers.length !== 1)
+      throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `${which}: it needs the function consume or, for batches, consumeBatch`);
     for (const topic of new Set(translator.topics)) {
       const types = routes.get(topic) ?? new Map();
       routes.set(topic, types);

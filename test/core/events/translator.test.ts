@@ -102,7 +102,7 @@ describe("combining translators", () => {
     ["a topic that is no text", of([5 as never], ["x"]), /the translator: topics must be/],
     ["types as text", { topics: ["a"], types: "x", consume }, /the translator: types must be/],
     ["the second of two without types", [of(["a"], ["x"]), of(["b"], [])], /translator 1: types must be/],
-    ["one without consume", { topics: ["a"], types: ["x"] }, /the translator: consume must be a function/],
+    ["one without consume", { topics: ["a"], types: ["x"] }, /the translator: it needs the function consume/],
     ["an eventTranslator without events", eventTranslator({ topic: "a", events: {} }), /the translator: types must be/],
   ];
   for (const [what, translators, message] of malformed) {
