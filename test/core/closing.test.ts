@@ -163,7 +163,7 @@ describe("closing a registry", () => {
     const begun = performance.now();
     await assert.rejects(registry.close({ timeoutMs: 300 }), closeFailed(...Array<string>(5).fill("ERR_HEXKIT_TIMEOUT")));
     const took = performance.now() - begun;
-    assert.ok(took >= 280 && took < 560, `${took}`);
+    assert.ok(took >= 280 && took < 900, `${took}`);
   });
 
   it("keeps a share of the budget for the clients", async () => {
