@@ -30,7 +30,7 @@ export interface Start {
   readonly nodeOptions?: readonly string[];
 }
 
-/** Starts a TypeScript file of this checkout as `npm run demo` does. A program that hangs is killed after 20 s. */
+/** Starts a TypeScript file of this checkout as `npm run demo` does. A program that hangs is killed after a minute. */
 export function start(args: readonly string[], { env = {}, cwd = root, nodeOptions = [] }: Start = {}): Program {
   const tsx = import.meta.resolve("tsx");
   const child = spawn(process.execPath, ["--conditions=@hexkit/source", "--import", tsx, ...nodeOptions, ...args], {
@@ -38,7 +38,7 @@ export function start(args: readonly string[], { env = {}, cwd = root, nodeOptio
     env: { ...cleanEnv(), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const hung = setTimeout(() => child.kill("SIGKILL"), 20_000);
+  const hung = setTimeout(() => child.kill("SIGKILL"), 60_000);
   const output = { stdout: "", stderr: "" };
   const lines: string[] = [];
   const waiting = new Set<(line: string) => void>();
