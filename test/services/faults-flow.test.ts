@@ -1,0 +1,4 @@
+import { concurrency, retries } from "../faults/flow.ts";
+import { testScenarios } from "../faults/scenarios.ts";
+
+testScenarios("short", [retries, concurrency]);

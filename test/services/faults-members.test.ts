@@ -1,0 +1,5 @@
+import { membership, orderlyStop, slowHandler } from "../faults/members.ts";
+import { openAndClose } from "../faults/resources.ts";
+import { testScenarios } from "../faults/scenarios.ts";
+
+testScenarios("short", [membership, orderlyStop, slowHandler, openAndClose]);

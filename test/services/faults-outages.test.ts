@@ -1,0 +1,4 @@
+import { brokerKilled, longOutage } from "../faults/outages.ts";
+import { testScenarios } from "../faults/scenarios.ts";
+
+testScenarios("short", [brokerKilled, longOutage]);
