@@ -17,3 +17,13 @@ export function show({ min, median, max }: Spread, unit: string, digits = 1): st
   const text = (figure: number): string => (digits === 0 ? Math.round(figure).toLocaleString("en-US") : figure.toFixed(digits));
   return `${text(median)} (${text(min)}–${text(max)}) ${unit}`;
 }
+
+/** Two ways of doing the same, run by run in pairs: figures of ours, of the other, and how the pairs compare. */
+export function compare(
+  { ours, bare }: { readonly ours: readonly number[]; readonly bare: readonly number[] },
+  other: string,
+  unit: string,
+): string {
+  const ratios = ours.map((figure, run) => figure / (bare[run] as number));
+  return `${show(spread(ours), unit, 0)}, ${other} ${show(spread(bare), unit, 0)}, ratio ${show(spread(ratios), "", 2).trimEnd()}`;
+}

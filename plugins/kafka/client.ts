@@ -1,199 +1,35 @@
-import { connect as connectSocket, isIP, type Socket } from "node:net";
-import { type ConnectionOptions, connect as connectTls } from "node:tls";
-import { promisify } from "node:util";
-import { gzip } from "node:zlib";
 import { HexkitError, type Logger } from "../../core/index.ts";
-import type { Assignment } from "./assigner.ts";
-import type { AbortedTransaction, Codec } from "./records.ts";
+import { type Internals, KafkajsLink } from "./link.ts";
+import type { Wire, WireOptions } from "./protocol.ts";
 
-// The only file that knows kafkajs. Of kafkajs 2.2.4 it uses what speaks the protocol (connections, SASL, the encoding of requests)
-// and none of its producer, consumer and cluster: those fail a whole request with its first error, retry on their own, commit with
-// whatever generation is current and have no word for a revocation.
-
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-export interface WireOptions {
-  readonly tls: ConnectionOptions | undefined;
-  readonly sasl: { readonly mechanism: string; readonly username: string; readonly password: string } | undefined;
-  readonly connectTimeoutMs: number;
-  readonly requestTimeoutMs: number;
-}
-
-type PerPartition<Facts> = readonly { readonly topic: string; readonly partitions: readonly ({ readonly partition: number } & Facts)[] }[];
-type Coded = { readonly errorCode: number };
-
-/** The requests in use: what is asked and what is answered. Errors are codes in the answer, one for each thing asked for. */
-export interface Requests {
-  metadata: [
-    { topics: readonly string[]; allowAutoTopicCreation: boolean },
-    {
-      brokers: readonly (Address & { readonly nodeId: number })[];
-      topicMetadata: readonly {
-        topicErrorCode: number;
-        topic: string;
-        partitionMetadata: readonly { partitionId: number; leader: number }[];
-      }[];
-    },
-  ];
-  produce: [{ topic: string; partition: number; batch: Buffer; timeoutMs: number }, Coded];
-  fetch: [
-    { maxWaitMs: number; maxBytes: number; topics: PerPartition<{ fetchOffset: number; maxBytes: number }> },
-    PerPartition<Coded & { highWatermark: number; aborted: readonly AbortedTransaction[]; batches: Buffer }>,
-  ];
-  listOffsets: [{ topics: PerPartition<{ timestamp: number }> }, { responses: PerPartition<Coded & { offset: string }> }];
-  findCoordinator: [{ groupId: string }, Coded & { coordinator: Address & { nodeId: number } }];
-  joinGroup: [
-    {
-      groupId: string;
-      memberId: string;
-      sessionTimeout: number;
-      rebalanceTimeout: number;
-      protocolType: "consumer";
-      groupProtocols: readonly { name: string; metadata: Buffer }[];
-    },
-    Coded & {
-      generationId: number;
-      leaderId: string;
-      memberId: string;
-      members: readonly { memberId: string; memberMetadata: Buffer }[];
-    },
-  ];
-  syncGroup: [
-    {
-      groupId: string;
-      generationId: number;
-      memberId: string;
-      groupAssignment: readonly { memberId: string; memberAssignment: Buffer }[];
-    },
-    Coded & { memberAssignment: Buffer },
-  ];
-  heartbeat: [{ groupId: string; groupGenerationId: number; memberId: string }, Coded];
-  offsetFetch: [{ groupId: string; topics: PerPartition<unknown> }, Coded & { responses: PerPartition<Coded & { offset: string }> }];
-  offsetCommit: [
-    { groupId: string; groupGenerationId: number; memberId: string; topics: PerPartition<{ offset: string }> },
-    { responses: PerPartition<Coded> },
-  ];
-  leaveGroup: [{ groupId: string; memberId: string }, Coded];
-}
-
-/** One connection, opened by the first request. Closed for good by `close` or when it breaks. */
-export interface Link {
-  readonly closed: boolean;
-  request<Name extends keyof Requests>(name: Name, body: Requests[Name][0]): Promise<Requests[Name][1]>;
-  /** Fails what is under way. */
-  close(): void;
-}
-
-/** The protocol, as far as this plugin speaks it. */
-export interface Wire {
-  link(address: Address, clientId: string): Link;
-  /** The client's error for a code of the protocol; `undefined` for success. */
-  error(code: number): Error | undefined;
-  readonly gzip: Codec;
-  decompress(codecId: number, records: Buffer): Promise<Buffer>;
-  encodeSubscription(topics: readonly string[]): Buffer;
-  decodeSubscription(metadata: Buffer): readonly string[];
-  encodeAssignment(assignment: Assignment): Buffer;
-  decodeAssignment(bytes: Buffer): Assignment;
-}
-
-interface KafkajsRequest {
-  request: { apiKey: number; apiVersion: number; apiName: string; encode(): Promise<unknown> };
-  response: { decode(payload: Buffer): Promise<unknown>; parse(decoded: unknown): Promise<unknown> };
-  requestTimeout?: number;
-  logResponseError?: boolean;
-}
-
-interface KafkajsConnection {
-  requestQueue: { pending: unknown[]; scheduleCheckPendingRequests(): void };
-  connect(): Promise<unknown>;
-  disconnect(): Promise<unknown>;
-  authenticate(): Promise<void>;
-  isConnected(): boolean;
-  setVersions(versions: object): void;
-  setSupportAuthenticationProtocol(supported: boolean): void;
-  send(request: KafkajsRequest): Promise<unknown>;
-  rejectRequests(error: Error): void;
-}
-
-interface Encoder {
-  readonly buffer: Buffer;
-  writeInt16(value: number): Encoder;
-  writeInt32(value: number): Encoder;
-  writeBoolean(value: boolean): Encoder;
-  writeString(value: string | null): Encoder;
-  writeBuffer(value: Buffer): Encoder;
-  writeArray(values: readonly string[], type: "string"): Encoder;
-}
-
-interface Decoder {
-  readInt16(): number;
-  readInt32(): number;
-  readInt64(): { toString(): string };
-  readString(): string;
-  readBytes(): Buffer | null;
-  readArray<Item>(read: (decoder: Decoder) => Item): Item[];
-}
-
-/** What is taken from inside kafkajs. The package has no `exports`, so its files can be reached; they are checked when loaded. */
-interface Internals {
-  Connection: new (options: object) => KafkajsConnection;
-  Encoder: new () => Encoder;
-  Decoder: new (data: Buffer) => Decoder;
-  requests: Record<string, { protocol(options: { version: number }): (body: object) => KafkajsRequest }>;
-  createErrorFromCode(code: number): Error;
-  KafkaJSConnectionClosedError: new (message: string, address: Address) => Error;
-  lookupCodec(id: number): { decompress(records: Buffer): Promise<Buffer> } | null;
-  MemberMetadata: { encode(content: object): Buffer; decode(bytes: Buffer): { topics: string[] } };
-  MemberAssignment: { encode(content: object): Buffer; decode(bytes: Buffer): { assignment: Assignment } | null };
-}
+// The only file that imports kafkajs and the codecs' packages. Of kafkajs 2.2.4 is used what speaks the protocol (connections, SASL,
+// the encoding of requests; link.ts) and none of its producer, consumer and cluster: those fail a whole request with its first error,
+// retry on their own, commit with whatever generation is current and have no word for a revocation.
 
 async function loadKafkajs(): Promise<Internals> {
   await import("kafkajs");
   const inside = async (file: string): Promise<never> => (await import(`kafkajs/src/${file}.js`)).default as never;
   try {
-    const [Connection, Encoder, Decoder, { requests }, { createErrorFromCode }, errors, { lookupCodec }, assignerProtocol] =
-      await Promise.all([
-        inside("network/connection"),
-        inside("protocol/encoder"),
-        inside("protocol/decoder"),
-        inside("protocol/requests/index") as Promise<Pick<Internals, "requests">>,
-        inside("protocol/error") as Promise<Pick<Internals, "createErrorFromCode">>,
-        inside("errors") as Promise<Pick<Internals, "KafkaJSConnectionClosedError">>,
-        inside("protocol/message/compression/index") as Promise<Pick<Internals, "lookupCodec">>,
-        inside("consumer/assignerProtocol") as Promise<Pick<Internals, "MemberMetadata" | "MemberAssignment">>,
-      ]);
+    const [Connection, Encoder, Decoder, { requests }, { createErrorFromCode }, errors, assignerProtocol] = await Promise.all([
+      inside("network/connection"),
+      inside("protocol/encoder"),
+      inside("protocol/decoder"),
+      inside("protocol/requests/index") as Promise<Pick<Internals, "requests">>,
+      inside("protocol/error") as Promise<Pick<Internals, "createErrorFromCode">>,
+      inside("errors") as Promise<Pick<Internals, "KafkaJSConnectionClosedError">>,
+      inside("consumer/assignerProtocol") as Promise<Pick<Internals, "MemberMetadata" | "MemberAssignment">>,
+    ]);
     const { KafkaJSConnectionClosedError } = errors;
-    return { Connection, Encoder, Decoder, requests, createErrorFromCode, KafkaJSConnectionClosedError, lookupCodec, ...assignerProtocol };
+    return { Connection, Encoder, Decoder, requests, createErrorFromCode, KafkaJSConnectionClosedError, ...assignerProtocol };
   } catch (cause) {
     // Not as a missing package: it is there, and installing it would not help.
     throw new HexkitError(
       "ERR_HEXKIT_PACKAGE_MISSING",
       "plugin kafka builds on the inside of kafkajs 2.2.4, and the installed kafkajs differs: npm install kafkajs@2.2.4",
-      {
-        cause,
-      },
+      { cause },
     );
   }
 }
-
-/** The versions spoken: the newest that kafkajs knows, all of them served by Kafka 2.3 to 4.3 at least. */
-const versions: Readonly<Record<keyof Requests, readonly [api: string, version: number]>> = {
-  metadata: ["Metadata", 6],
-  produce: ["Produce", 7],
-  fetch: ["Fetch", 11],
-  listOffsets: ["ListOffsets", 3],
-  findCoordinator: ["GroupCoordinator", 2],
-  joinGroup: ["JoinGroup", 5],
-  syncGroup: ["SyncGroup", 3],
-  heartbeat: ["Heartbeat", 3],
-  offsetFetch: ["OffsetFetch", 4],
-  offsetCommit: ["OffsetCommit", 5],
-  leaveGroup: ["LeaveGroup", 3],
-};
 
 /** Makes the wire. Connects nothing. */
 export async function createWire(options: WireOptions, logger: Logger): Promise<Wire> {
@@ -201,16 +37,6 @@ export async function createWire(options: WireOptions, logger: Logger): Promise<
   return {
     link: (address, clientId) => new KafkajsLink(kafkajs, address, clientId, options, logger),
     error: (code) => (code === 0 ? undefined : kafkajs.createErrorFromCode(code)),
-    gzip: { id: 1, compress: promisify<Buffer, Buffer>(gzip) },
-    decompress: async (codecId, records) => {
-      try {
-        const codec = kafkajs.lookupCodec(codecId);
-        if (codec) return await codec.decompress(records);
-      } catch (error) {
-        if ((error as Error).name !== "KafkaJSNotImplemented") throw error;
-      }
-      throw new UnreadableCodecError(codecNames[codecId] ?? String(codecId));
-    },
     encodeSubscription: (topics) => kafkajs.MemberMetadata.encode({ version: 0, topics }),
     decodeSubscription: (metadata) => kafkajs.MemberMetadata.decode(metadata).topics,
     encodeAssignment: (assignment) => kafkajs.MemberAssignment.encode({ version: 0, assignment }),
@@ -218,185 +44,20 @@ export async function createWire(options: WireOptions, logger: Logger): Promise<
   };
 }
 
-const codecNames = ["none", "gzip", "snappy", "lz4", "zstd"];
-
-/** Another producer compresses by what kafkajs does not bring along. */
-class UnreadableCodecError extends Error {
-  override readonly name = "UnreadableCodecError";
-  readonly type = "UNSUPPORTED_COMPRESSION_TYPE";
-
-  constructor(codec: string) {
-    super(`records are compressed by ${codec}, which kafkajs reads only if a codec is registered in its CompressionCodecs`);
-  }
+/** What a codec needs of its package; each has the narrow face of what is used of it. */
+export interface CodecPackages {
+  snappy(): Promise<{ compress(data: Buffer): Promise<Buffer>; uncompress(data: Buffer): Promise<string | Buffer> }>;
+  lz4(): Promise<{ compressFrame(data: Buffer): Promise<Buffer>; decompressFrame(data: Buffer): Promise<Buffer> }>;
+  zstd(): Promise<{
+    compress(data: Buffer): Uint8Array;
+    decompress(data: Buffer): Uint8Array;
+    reset(): void;
+    decompressChunk(data: Buffer, outputSize: number): Uint8Array;
+  }>;
 }
 
-class KafkajsLink implements Link {
-  readonly #kafkajs: Internals;
-  readonly #address: Address;
-  readonly #connection: KafkajsConnection;
-  #socket: Socket | undefined;
-  #opened: Promise<void> | undefined;
-  #closed = false;
-
-  constructor(kafkajs: Internals, address: Address, clientId: string, options: WireOptions, logger: Logger) {
-    this.#kafkajs = kafkajs;
-    this.#address = address;
-    this.#connection = new kafkajs.Connection({
-      ...address,
-      clientId,
-      ssl: options.tls,
-      // A copy, since kafkajs keeps state in it.
-      sasl: options.sasl === undefined ? undefined : { ...options.sasl },
-      connectionTimeout: options.connectTimeoutMs,
-      requestTimeout: options.requestTimeoutMs,
-      logger: quiet(logger),
-      socketFactory: ({ host, port, ssl, onConnect }: Address & { ssl?: ConnectionOptions; onConnect: () => void }) => {
-        const socket = ssl
-          ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }), ...ssl }, onConnect)
-          : connectSocket({ host, port }, onConnect);
-        socket.setNoDelay(true).setKeepAlive(true, 60_000);
-        socket.on("close", () => this.close());
-        this.#socket = socket;
-        return socket;
-      },
-    });
-    // kafkajs 2.2.4 re-arms this timer though nothing is pending, with a negative delay: 5.7 % of a core when idle.
-    const queue = this.#connection.requestQueue;
-    const schedule = queue.scheduleCheckPendingRequests;
-    queue.scheduleCheckPendingRequests = function scheduleIfPending() {
-      if (this.pending.length > 0) schedule.call(this);
-    };
-  }
-
-  get closed(): boolean {
-    return this.#closed;
-  }
-
-  async request<Name extends keyof Requests>(name: Name, body: Requests[Name][0]): Promise<Requests[Name][1]> {
-    this.#opened ??= this.#open();
-    await this.#opened;
-    try {
-      return (await this.#connection.send(this.#protocol(name, body))) as Requests[Name][1];
-    } catch (error) {
-      // The answer to a request that timed out may still come, and what follows would wait behind it.
-      if ((error as Error).name === "KafkaJSRequestTimeoutError") this.close();
-      throw error;
-    }
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#connection.rejectRequests(this.#closedError());
-    // Clears kafkajs's timers; nothing is under way that it could wait for.
-    void this.#connection.disconnect();
-    this.#socket?.destroy();
-  }
-
-  async #open(): Promise<void> {
-    try {
-      if (this.#closed) throw this.#closedError();
-      await this.#connection.connect();
-      const answer = (await this.#connection.send(this.#plainRequest("ApiVersions", 2, {}))) as {
-        apiVersions: { apiKey: number; minVersion: number; maxVersion: number }[];
-      };
-      this.#connection.setVersions(Object.fromEntries(answer.apiVersions.map((each) => [each.apiKey, each])));
-      this.#connection.setSupportAuthenticationProtocol(true);
-      await this.#connection.authenticate();
-    } catch (error) {
-      this.close();
-      throw error;
-    }
-  }
-
-  #closedError(): Error {
-    return new this.#kafkajs.KafkaJSConnectionClosedError("connection closed", this.#address);
-  }
-
-  #plainRequest(api: string, version: number, body: object): KafkajsRequest {
-    return (this.#kafkajs.requests[api] as Internals["requests"][string]).protocol({ version })(body);
-  }
-
-  #protocol<Name extends keyof Requests>(name: Name, body: Requests[Name][0]): KafkajsRequest {
-    const [api, version] = versions[name];
-    const base = this.#plainRequest(
-      api,
-      version,
-      name === "produce" ? { topicData: [] } : name === "fetch" ? fetchBody(body as Requests["fetch"][0]) : body,
-    );
-    // kafkajs's `parse` throws the first error that it finds in an answer, and what else is in it is lost.
-    const response = { decode: base.response.decode, parse: async (decoded: unknown) => decoded };
-    const own = { ...base, response, logResponseError: false };
-    if (name === "metadata")
-      return { ...own, request: { ...base.request, encode: async () => this.#encodeMetadata(body as Requests["metadata"][0]) } };
-    if (name === "fetch") return { ...own, response: { ...response, decode: async (payload) => this.#decodeFetch(payload) } };
-    if (name === "produce") {
-      const { timeoutMs } = body as Requests["produce"][0];
-      return {
-        ...own,
-        request: { ...base.request, encode: async () => this.#encodeProduce(body as Requests["produce"][0]) },
-        response: { ...response, decode: async (payload) => readProduced(await base.response.decode(payload)) },
-        // The broker answers at the end of its own time; that answer is worth more than a timeout here.
-        requestTimeout: timeoutMs + 2_000,
-      };
-    }
-    return own;
-  }
-
-  /** kafkajs asks for all topics of the cluster when none are named. */
-  #encodeMetadata({ topics, allowAutoTopicCreation }: Requests["metadata"][0]): Encoder {
-    return new this.#kafkajs.Encoder().writeArray(topics, "string").writeBoolean(allowAutoTopicCreation);
-  }
-
-  #encodeProduce({ topic, partition, batch, timeoutMs }: Requests["produce"][0]): Encoder {
-    return new this.#kafkajs.Encoder()
-      .writeString(null)
-      .writeInt16(-1)
-      .writeInt32(timeoutMs)
-      .writeInt32(1)
-      .writeString(topic)
-      .writeInt32(1)
-      .writeInt32(partition)
-      .writeInt32(batch.length)
-      .writeBuffer(batch);
-  }
-
-  #decodeFetch(payload: Buffer): Requests["fetch"][1] {
-    const decoder = new this.#kafkajs.Decoder(payload);
-    const int64 = (): number => Number(decoder.readInt64().toString());
-    decoder.readInt32();
-    const error = decoder.readInt16();
-    if (error !== 0) throw this.#kafkajs.createErrorFromCode(error);
-    decoder.readInt32();
-    return decoder.readArray(() => ({
-      topic: decoder.readString(),
-      partitions: decoder.readArray(() => {
-        const partition = decoder.readInt32();
-        const errorCode = decoder.readInt16();
-        const highWatermark = int64();
-        decoder.readInt64();
-        decoder.readInt64();
-        const aborted = decoder.readArray(() => ({ producerId: BigInt(decoder.readInt64().toString()), firstOffset: int64() }));
-        decoder.readInt32();
-        return { partition, errorCode, highWatermark, aborted, batches: decoder.readBytes() ?? Buffer.alloc(0) };
-      }),
-    }));
-  }
-}
-
-function fetchBody({ maxWaitMs, maxBytes, topics }: Requests["fetch"][0]): object {
-  return { maxWaitTime: maxWaitMs, minBytes: 1, maxBytes, topics };
-}
-
-function readProduced(decoded: unknown): Coded {
-  const { topics } = decoded as { topics: { partitions: Coded[] }[] };
-  return { errorCode: topics[0]?.partitions[0]?.errorCode ?? -1 };
-}
-
-/** kafkajs shouts about what is retried here; its lines are for those who look for them, and without what was sent or answered. */
-function quiet(logger: Logger): object {
-  const debug = (message: string, extra: { broker?: string; error?: unknown } = {}): void =>
-    logger.debug({ broker: extra.broker, ...(typeof extra.error === "string" && { reason: extra.error }) }, `kafkajs: ${message}`);
-  const target: object = { namespace: () => target, debug, info: debug, warn: debug, error: debug };
-  return target;
-}
+export const codecPackages: CodecPackages = {
+  snappy: () => import("snappy"),
+  lz4: () => import("lz4-napi"),
+  zstd: async () => (await import("@hpcc-js/wasm-zstd")).Zstd.load(),
+};

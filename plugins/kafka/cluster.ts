@@ -1,5 +1,5 @@
-import type { Address, Link, Requests, Wire } from "./client.ts";
 import { classifyKafkaError, NoBrokerError } from "./errors.ts";
+import type { Address, Link, Requests, Wire } from "./protocol.ts";
 
 /** What a connection is for. A broker answers the requests of one connection one after the other, so those that wait have their own. */
 export type Role = "control" | "produce" | "group" | "fetch";

@@ -1,13 +1,18 @@
 import type { ConnectionOptions } from "node:tls";
-import type { EventSource, ProviderContext } from "../../core/index.ts";
-import { type Address, createWire, type Wire } from "./client.ts";
+import { type EventSource, HexkitError, type ProviderContext } from "../../core/index.ts";
+import { createWire } from "./client.ts";
 import { Cluster } from "./cluster.ts";
+import { type Codec, Codecs } from "./codecs.ts";
 import type { KafkaOptions } from "./options.ts";
+import type { Address, Wire } from "./protocol.ts";
 
 /** What the drivers of one provider share. */
 export interface KafkaClient {
   readonly options: KafkaOptions;
   readonly wire: Wire;
+  readonly codecs: Codecs;
+  /** What published batches are compressed by. */
+  readonly codec: Codec | undefined;
   /** For publishing and for questions. */
   readonly cluster: Cluster;
   /** Subscriptions that have not left; closing makes them. */
@@ -19,9 +24,15 @@ export interface KafkaClient {
   close(): Promise<void>;
 }
 
-/** Connects to the first broker that answers. @throws the error of the brokers if none does. */
+/**
+ * Connects to the first broker that answers. @throws the error of the brokers if none does; ERR_HEXKIT_CONFIG_INVALID for
+ * heartbeats that are too rare; ERR_HEXKIT_PACKAGE_MISSING if the package of the compression cannot be loaded.
+ */
 export async function connect(options: KafkaOptions, context: ProviderContext): Promise<KafkaClient> {
-  const { connectTimeoutMs, requestTimeoutMs, sasl } = options;
+  const { compression, connectTimeoutMs, requestTimeoutMs, sasl } = options;
+  checkHeartbeats(options);
+  const codecs = new Codecs();
+  const codec = compression === "none" ? undefined : await codecs.get(compression);
   const wire = await createWire({ tls: tlsOf(options.tls), sasl, connectTimeoutMs, requestTimeoutMs }, context.logger);
   const bootstrap = options.brokers.map(addressOf);
   const clusters = new Set<Cluster>();
@@ -48,7 +59,14 @@ export async function connect(options: KafkaOptions, context: ProviderContext): 
     await close();
     throw error;
   }
-  return { options, wire, cluster, sources, newCluster, ping, close };
+  return { options, wire, codecs, codec, cluster, sources, newCluster, ping, close };
+}
+
+/** One lost heartbeat must not cost the membership. */
+function checkHeartbeats({ heartbeatIntervalMs, sessionTimeoutMs }: KafkaOptions): void {
+  if (heartbeatIntervalMs <= sessionTimeoutMs / 3) return;
+  const fact = `heartbeatIntervalMs ${heartbeatIntervalMs} is more than a third of sessionTimeoutMs ${sessionTimeoutMs}`;
+  throw new HexkitError("ERR_HEXKIT_CONFIG_INVALID", `${fact}; set it to ${Math.floor(sessionTimeoutMs / 3)} or less`);
 }
 
 /** Settles like `promise`, or rejects with the signal's reason as soon as it aborts. */

@@ -95,3 +95,8 @@ export function describe(error: unknown): string {
   const broker = (error as { broker?: unknown }).broker;
   return typeof broker === "string" && !error.message.includes(broker) ? `${error.message} (${broker})` : error.message;
 }
+
+/** Whether a broker said it, as opposed to none being reached. */
+export function isAnswer(error: unknown): boolean {
+  return typeof (error as { type?: unknown } | null)?.type === "string";
+}

@@ -96,7 +96,7 @@ export class KafkaPublisherDriver implements EventPublisherDriver {
 
   /** Resolves with the error, if there is one. */
   async #produce(topic: string, partition: number, records: readonly OutgoingRecord[]): Promise<unknown> {
-    const { wire, options } = this.#client;
+    const { wire, options, codec } = this.#client;
     const leader = this.#topics.get(topic)?.leaders[partition] ?? -1;
     // As "leader not available", and for a broker that has just become one and does not know the topic yet.
     const noLeader = wire.error(5);
@@ -104,7 +104,7 @@ export class KafkaPublisherDriver implements EventPublisherDriver {
       this.#forget(topic);
       return noLeader;
     }
-    const batch = await encodeBatch(records, this.#clock.now(), options.compression === "gzip" ? wire.gzip : undefined);
+    const batch = await encodeBatch(records, this.#clock.now(), codec);
     const { errorCode } = await this.#cluster.broker(leader, "produce", "produce", {
       topic,
       partition,

@@ -1,22 +1,28 @@
 import type { Clock, EventSink, Logger, TopicPartition } from "../../core/index.ts";
 import type { Assignment, OwnedPartition } from "./assignment.ts";
-import type { Requests } from "./client.ts";
 import type { Cluster } from "./cluster.ts";
 import { isPassing } from "./errors.ts";
-import { byTopic, type Position, readOffsets } from "./group.ts";
+import { byTopic } from "./group.ts";
+import { leadersOf, listOffsets } from "./positions.ts";
+import type { Requests } from "./protocol.ts";
 import { decodeBatches } from "./records.ts";
-import type { Troubles } from "./troubles.ts";
+import { Attempts, type Troubles } from "./troubles.ts";
 
 const maxWaitMs = 500;
 /** While partitions of a broker are paused: how long one that is resumed may wait for the request under way. */
 const pausedWaitMs = 100;
 const maxBytes = 10_485_760;
-const retryMs = 200;
-const maxRetryMs = 2_000;
-const earliest = -2;
-const latest = -1;
 
 type FetchedPartition = Requests["fetch"][1][number]["partitions"][number];
+
+export interface FetcherSurroundings {
+  readonly sink: EventSink;
+  readonly troubles: Troubles;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly maxPartitionBytes: number;
+  decompress(codecId: number, records: Buffer): Promise<Buffer>;
+}
 
 /** Reads the partitions of one assignment: one loop per broker, so that a slow or lost one holds up only what it leads. */
 export class Fetcher {
@@ -27,13 +33,10 @@ export class Fetcher {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #maxPartitionBytes: number;
+  readonly #decompress: FetcherSurroundings["decompress"];
   readonly #loops = new Map<number, Promise<void>>();
 
-  constructor(
-    cluster: Cluster,
-    assignment: Assignment,
-    surroundings: { sink: EventSink; troubles: Troubles; clock: Clock; logger: Logger; maxPartitionBytes: number },
-  ) {
+  constructor(cluster: Cluster, assignment: Assignment, surroundings: FetcherSurroundings) {
     this.#cluster = cluster;
     this.#assignment = assignment;
     this.#sink = surroundings.sink;
@@ -41,6 +44,7 @@ export class Fetcher {
     this.#clock = surroundings.clock;
     this.#logger = surroundings.logger;
     this.#maxPartitionBytes = surroundings.maxPartitionBytes;
+    this.#decompress = surroundings.decompress;
   }
 
   /** Takes over who leads what, and reads from there. */
@@ -62,9 +66,9 @@ export class Fetcher {
 
   async #read(node: number): Promise<void> {
     const { signal } = this.#assignment.fetching;
-    const trouble = `broker ${node}`;
+    const attempts = new Attempts(this.#troubles, this.#clock, `broker ${node}`, "cannot read");
     let turn = 0;
-    for (let failures = 0; !signal.aborted; ) {
+    while (!signal.aborted) {
       const led = [...this.#assignment.partitions.values()].filter((owned) => owned.leader === node);
       if (led.length === 0) break;
       const wanted = led.filter((owned) => !owned.paused);
@@ -79,19 +83,15 @@ export class Fetcher {
         for (const { topic, partitions } of answer) {
           for (const fetched of partitions) await this.#take(node, { topic, partition: fetched.partition }, fetched);
         }
-        failures = 0;
-        this.#troubles.clear(trouble);
+        attempts.succeeded();
       } catch (error) {
         if (signal.aborted) break;
         if (!isPassing(error)) throw error;
-        failures += 1;
-        // A leader that moves is everyday life.
-        if (failures > 1) this.#troubles.raise(trouble, "cannot read", error);
-        await this.#clock.sleep(Math.min(retryMs * 2 ** (failures - 1), maxRetryMs), signal);
+        await attempts.failed(error, signal);
         if (!signal.aborted) await this.#findLeaders();
       }
     }
-    this.#troubles.clear(trouble);
+    attempts.succeeded();
   }
 
   #fetch(node: number, wanted: readonly OwnedPartition[], led: number): Promise<Requests["fetch"][1]> {
@@ -113,7 +113,7 @@ export class Fetcher {
     if (error?.type === "OFFSET_OUT_OF_RANGE") return this.#startOver(owned);
     if (error !== undefined) throw error;
     owned.highWatermark = fetched.highWatermark;
-    const { records, nextOffset } = await decodeBatches(fetched.batches, owned.position, fetched.aborted, this.#cluster.wire.decompress);
+    const { records, nextOffset } = await decodeBatches(fetched.batches, owned.position, fetched.aborted, this.#decompress);
     if (this.#assignment.fetching.signal.aborted) return;
     owned.position = nextOffset;
     if (records.length > 0)
@@ -134,8 +134,7 @@ export class Fetcher {
   async #findLeaders(): Promise<void> {
     const topics = [...new Set([...this.#assignment.partitions.values()].map((owned) => owned.at.topic))];
     const found = await this.#cluster.topics(topics, false).catch(() => undefined);
-    if (found !== undefined)
-      this.lead(new Map([...found].filter(([, topic]) => topic.leaders.length > 0).map(([name, topic]) => [name, topic.leaders])));
+    if (found !== undefined) this.lead(leadersOf(new Map([...found].filter(([, { leaders }]) => leaders.length > 0))));
   }
 }
 
@@ -143,32 +142,4 @@ function leaderAt(owned: OwnedPartition): readonly number[] {
   const leaders: number[] = [];
   leaders[owned.at.partition] = owned.leader;
   return leaders;
-}
-
-/** First or next offset of partitions, asked of their leaders. @throws LEADER_NOT_AVAILABLE if one has none. */
-export async function listOffsets(
-  cluster: Cluster,
-  partitions: readonly TopicPartition[],
-  leaders: ReadonlyMap<string, readonly number[]>,
-  which: "earliest" | "latest",
-): Promise<Position[]> {
-  const nodes = new Map<number, TopicPartition[]>();
-  for (const at of partitions) {
-    const node = leaders.get(at.topic)?.[at.partition] ?? -1;
-    nodes.set(node, [...(nodes.get(node) ?? []), at]);
-  }
-  const answers = await Promise.all(
-    [...nodes].map(([node, at]) =>
-      cluster.broker(node, "control", "listOffsets", {
-        topics: byTopic(at, ({ partition }) => ({ partition, timestamp: which === "earliest" ? earliest : latest })),
-      }),
-    ),
-  );
-  return answers.flatMap(({ responses }) => {
-    for (const { errorCode } of responses.flatMap((each) => each.partitions)) {
-      const error = cluster.wire.error(errorCode);
-      if (error !== undefined) throw error;
-    }
-    return readOffsets(responses);
-  });
 }

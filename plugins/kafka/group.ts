@@ -1,8 +1,8 @@
 import type { JoinRequest, TopicPartition } from "../../core/index.ts";
 import { assignPartitions, type Assignment as Share } from "./assigner.ts";
-import type { Address, Requests } from "./client.ts";
 import type { Cluster } from "./cluster.ts";
 import type { KafkaOptions } from "./options.ts";
+import type { Address, Requests } from "./protocol.ts";
 
 /** What the join gave this member. */
 export interface Membership {

@@ -10,7 +10,7 @@ export const plugin = definePlugin({
   apiVersion: 1,
   summary: "Apache Kafka 2.8 or later",
   options: kafkaOptions,
-  package: { name: "kafkajs", range: "^2.2.4" },
+  package: { name: "kafkajs", range: "~2.2.4" },
   open: connect,
   close: (client) => client.close(),
   check: (client, signal) => client.ping(signal),

@@ -41,9 +41,9 @@ export const kafkaOptions = {
     },
     compression: {
       type: "string",
-      enum: ["none", "gzip"],
+      enum: ["none", "gzip", "snappy", "lz4", "zstd"],
       default: "none",
-      description: "How batches of published events are compressed.",
+      description: "How batches of published events are compressed. All but gzip need a package: see below.",
     },
     maxMessageBytes: {
       type: "integer",

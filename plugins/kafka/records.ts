@@ -1,3 +1,5 @@
+import type { Codec } from "./codecs.ts";
+
 /** A record as the protocol carries it, for writing. */
 export interface PlainRecord {
   readonly key: string;
@@ -12,11 +14,6 @@ export interface ReadRecord {
   readonly key: Uint8Array | null;
   readonly value: Uint8Array | null;
   readonly headers: readonly (readonly [name: string, value: Uint8Array | null])[];
-}
-
-export interface Codec {
-  readonly id: number;
-  compress(records: Buffer): Promise<Buffer>;
 }
 
 export interface AbortedTransaction {
@@ -48,7 +45,11 @@ export function recordBytes(record: PlainRecord): number {
  * Writes records as one batch, headers in the given order. kafkajs's own encoder takes them as an object, which loses
  * the order and groups repeated names.
  */
-export async function encodeBatch(records: readonly PlainRecord[], timestampMs: number, codec: Codec | undefined): Promise<Buffer> {
+export async function encodeBatch(
+  records: readonly PlainRecord[],
+  timestampMs: number,
+  codec: Pick<Codec, "id" | "compress"> | undefined,
+): Promise<Buffer> {
   const plain = encodeRecords(records);
   const body = codec === undefined ? plain : await codec.compress(plain);
   const batch = Buffer.allocUnsafe(headBytes + body.length);
@@ -151,8 +152,8 @@ function decodeRecords(body: Buffer, batch: Buffer, firstOffset: number, fromOff
     const key = reader.bytes();
     const value = reader.bytes();
     const headers: [string, Uint8Array | null][] = [];
-    for (let left = reader.varint(); left > 0; left -= 1)
-      headers.push([(reader.bytes() ?? Buffer.alloc(0)).toString("utf8"), reader.bytes()]);
+    const headerCount = reader.varint();
+    for (let place = 0; place < headerCount; place += 1) headers.push([reader.name(place), reader.bytes()]);
     if (offset >= fromOffset) into.push({ offset, timestampMs, key, value, headers });
     reader.at = end;
   }
@@ -161,6 +162,7 @@ function decodeRecords(body: Buffer, batch: Buffer, firstOffset: number, fromOff
 class Reader {
   at = 0;
   readonly #data: Buffer;
+  readonly #names: string[] = [];
 
   constructor(data: Buffer) {
     this.#data = data;
@@ -168,6 +170,11 @@ class Reader {
 
   /** A zigzag number of variable length. By arithmetic, since bit operators stop at 32 bits and timestamps do not. */
   varint(): number {
+    const first = this.#data[this.at] as number;
+    if (first < 0x80) {
+      this.at += 1;
+      return first % 2 === 0 ? first / 2 : -(first + 1) / 2;
+    }
     let value = 0;
     let scale = 1;
     for (;;) {
@@ -178,6 +185,26 @@ class Reader {
       scale *= 128;
     }
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+  }
+
+  /** The name of a record's header. Names are the same from record to record, and comparing costs less than a new text. */
+  name(place: number): string {
+    const length = Math.max(0, this.varint());
+    const start = this.at;
+    this.at += length;
+    const known = this.#names[place];
+    if (known !== undefined && known.length === length && this.#holds(known, start)) return known;
+    const name = this.#data.toString("utf8", start, this.at);
+    this.#names[place] = name;
+    return name;
+  }
+
+  #holds(text: string, start: number): boolean {
+    for (let index = 0; index < text.length; index += 1) {
+      const byte = this.#data[start + index] as number;
+      if (byte !== text.charCodeAt(index) || byte > 0x7f) return false;
+    }
+    return true;
   }
 
   bytes(): Buffer | null {
