@@ -111,8 +111,8 @@ export interface Subscription {
   readonly done: Promise<void>;
   stats(): SubscriptionStats;
   /**
-   * Ends the subscription: nothing new is begun, running handlers get `drainTimeoutMs`, what finished is acknowledged,
-   * the rest is delivered again later. Resolves when it has ended, also if it had failed. Safe twice: a later call may shorten `drainTimeoutMs`.
+   * Ends the subscription: running handlers get `drainTimeoutMs`, what finished is acknowledged, the rest is delivered again later.
+   * Of what waits, only events that lie before running or handled ones are begun, since a log remembers no gaps. Resolves when it has ended, also if it had failed. Safe twice: a later call may shorten `drainTimeoutMs`.
    */
   stop(options?: { readonly drainTimeoutMs?: number }): Promise<void>;
 }

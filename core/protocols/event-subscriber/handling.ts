@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { untilAborted } from "../../call.ts";
 import { withCorrelationId } from "../../correlation.ts";
 import type { HexkitError } from "../../errors.ts";
@@ -11,6 +12,7 @@ import { over, type TaskOutcome } from "./lanes.ts";
 import type { Partition, Task } from "./partition.ts";
 import { forbidsRetry, retryDelay } from "./retry.ts";
 import type { SubscriberSettings } from "./settings.ts";
+import { factOf } from "./thrown.ts";
 import type { Routes } from "./translator.ts";
 
 export interface HandlingOptions {
@@ -21,8 +23,8 @@ export interface HandlingOptions {
   readonly retryTopic: string | undefined;
   /** Where failed events go, if they go anywhere. */
   readonly deadLetters: { readonly writer: DeadLetters; readonly topic: string } | undefined;
-  /** A record needs nothing more. */
-  settle(task: Task): void;
+  /** A record needs nothing more. Returns whether that still counts: of a partition that is gone it does not. */
+  settle(task: Task): boolean;
   /** The subscription cannot go on. */
   fail(error: HexkitError): void;
 }
@@ -32,6 +34,15 @@ interface Run {
   readonly startedMs: number;
   readonly record: SourceRecord;
 }
+
+/** An event of a batch. */
+interface Item {
+  readonly task: Task;
+  readonly decoded: DecodedEvent;
+}
+
+/** The outcome of a task that is neither settled nor run again here: it stays unacknowledged and is delivered again. */
+const unsettled: TaskOutcome = Object.freeze({});
 
 /** What happens to a record between its delivery and its being settled: decoding, attempts, retries, dead letter or failure policy. */
 export class Handling {
@@ -50,18 +61,38 @@ export class Handling {
     return first === undefined ? undefined : { sinceMs: first.startedMs, place: place(first.record) };
   }
 
-  /** Runs one task or a batch. What is neither settled nor run again stays unacknowledged and is delivered again. Never rejects. */
-  async run(tasks: readonly Task[]): Promise<readonly TaskOutcome[]> {
-    const [task] = tasks as readonly [Task];
-    const run = { startedMs: this.#options.context.clock.now(), record: task.record };
-    this.#running.add(run);
+  /** Runs one task. Never rejects. */
+  async run(task: Task): Promise<TaskOutcome> {
+    const run = this.#begin(task.record);
+    task.partition.enter();
+    try {
+      const decoded = this.#decode(task);
+      if (decoded === undefined) return over;
+      if (decoded.kind === "undecodable") return await this.#undecodable(task, decoded);
+      try {
+        await this.#consume(decoded, task);
+      } catch (error) {
+        return await this.#attemptFailed(task, decoded, error);
+      }
+      this.#done(task);
+    } catch (error) {
+      this.#failUnexpectedly(task, error);
+    } finally {
+      task.partition.exit();
+      this.#running.delete(run);
+    }
+    return over;
+  }
+
+  /** Runs a batch, all of one translator. Never rejects. */
+  async runBatch(tasks: readonly Task[]): Promise<readonly TaskOutcome[]> {
+    const [first] = tasks as readonly [Task];
+    const run = this.#begin(first.record);
     for (const { partition } of tasks) partition.enter();
     try {
-      if (task.batch === undefined) return [await this.#handle(task)];
-      return await this.#handleBatch(tasks, task.batch);
+      return await this.#handleBatch(tasks, first.batch as BatchTranslator);
     } catch (error) {
-      const fact = `record ${place(task.record)} could not be handled: ${factOf(error)}`;
-      this.#options.fail(this.#options.context.error("ERR_HEXKIT_PROVIDER_FAILED", fact, error));
+      this.#failUnexpectedly(first, error);
       return tasks.map(() => over);
     } finally {
       for (const { partition } of tasks) partition.exit();
@@ -69,48 +100,46 @@ export class Handling {
     }
   }
 
-  async #handle(task: Task): Promise<TaskOutcome> {
-    const decoded = await this.#decode(task);
-    if (decoded === undefined) return over;
-    try {
-      await this.#consume(decoded, task);
-    } catch (error) {
-      return this.#attemptFailed(task, decoded, error);
-    }
-    this.#done(task);
-    return over;
+  #begin(record: SourceRecord): Run {
+    const run = { startedMs: this.#options.context.clock.now(), record };
+    this.#running.add(run);
+    return run;
+  }
+
+  #failUnexpectedly(task: Task, error: unknown): void {
+    const fact = `record ${place(task.record)} could not be handled: ${factOf(error)}`;
+    this.#options.fail(this.#options.context.error("ERR_HEXKIT_PROVIDER_FAILED", fact, error));
   }
 
   async #handleBatch(tasks: readonly Task[], translator: BatchTranslator): Promise<readonly TaskOutcome[]> {
-    const outcomes = new Map<Task, TaskOutcome>();
-    const batch: { readonly task: Task; readonly decoded: DecodedEvent }[] = [];
+    const items: Item[] = [];
     for (const task of tasks) {
-      const decoded = await this.#decode(task);
-      if (decoded !== undefined) batch.push({ task, decoded });
+      const decoded = this.#decode(task);
+      if (decoded?.kind === "undecodable") await this.#undecodable(task, decoded);
+      else if (decoded !== undefined) items.push({ task, decoded });
     }
-    if (batch.length > 0) {
-      const results = await this.#consumeBatch(batch, translator);
-      // What follows a failure with the same key waits for it, and is handled again after it.
-      const held = new Set<string>();
-      for (const [index, { task, decoded }] of batch.entries()) {
-        if (held.has(task.lane)) {
-          outcomes.set(task, { retryInMs: 0 });
-          continue;
-        }
-        const result = results[index];
-        if (result === undefined) this.#done(task);
-        else {
-          const outcome = await this.#attemptFailed(task, decoded, result.error);
-          outcomes.set(task, outcome);
-          if (outcome.retryInMs !== undefined) held.add(task.lane);
-        }
+    // A dead letter may have taken its time, or ended the subscription.
+    const open = items.filter(({ task }) => task.partition.state === "open");
+    if (open.length === 0) return tasks.map(() => over);
+    const results = await this.#consumeBatch(open, translator);
+    const outcomes = new Map<Task, TaskOutcome>();
+    // What follows a failure with the same key waits for it, and is handled again after it.
+    const held = new Set<string>();
+    for (const [index, { task, decoded }] of open.entries()) {
+      const result = results[index];
+      if (held.has(task.lane)) outcomes.set(task, { retryInMs: 0 });
+      else if (result === undefined) this.#done(task);
+      else {
+        const outcome = await this.#attemptFailed(task, decoded, result.error);
+        outcomes.set(task, outcome);
+        if (outcome !== over) held.add(task.lane);
       }
     }
     return tasks.map((task) => outcomes.get(task) ?? over);
   }
 
-  /** The event in a record; `undefined` if there is none for a translator, which is dealt with then. */
-  async #decode(task: Task): Promise<DecodedEvent | undefined> {
+  /** The event in a record, or why there is none; `undefined` if nothing is to be done with it (any more). */
+  #decode(task: Task): DecodedEvent | Undecodable | undefined {
     const { record, partition } = task;
     if (partition.state !== "open") return undefined;
     const { context, routes, retryTopic } = this.#options;
@@ -120,38 +149,33 @@ export class Handling {
       this.#options.settle(task);
       return undefined;
     }
-    if (decoded.kind === "undecodable") {
-      const error = context.error("ERR_HEXKIT_EVENT_UNDECODABLE", `record ${place(record)} cannot be decoded: ${decoded.reason}`);
-      task.firstError = error;
-      await this.#failedForGood(task, decoded, error);
-      return undefined;
-    }
-    if (decoded.eventIdInvented && task.failures === 0) {
+    if (decoded.kind === "event" && decoded.eventIdInvented && task.failures === 0) {
       context.logger.warn({ ...position(record), type: decoded.event.type }, "an event has no valid event_id; a random one stands in");
     }
     return decoded;
   }
 
-  async #consume({ event, translator, correlationId }: DecodedEvent, { partition, failures }: Task): Promise<void> {
+  #undecodable(task: Task, decoded: Undecodable): Promise<TaskOutcome> {
+    const fact = `record ${place(task.record)} cannot be decoded: ${decoded.reason}`;
+    const error = this.#options.context.error("ERR_HEXKIT_EVENT_UNDECODABLE", fact);
+    task.firstError = error;
+    return this.#failedForGood(task, decoded, error);
+  }
+
+  #consume({ event, translator, correlationId }: DecodedEvent, { partition, failures }: Task): Promise<void> {
     const { context, settings } = this.#options;
-    const attempt = failures + 1;
-    await this.#limited([partition], (signal) =>
+    const { logger, system } = context;
+    const { topic, eventId } = event;
+    return this.#limited([partition], (signal) =>
       withCorrelationId(correlationId, () =>
-        consumerSpan(
-          { system: context.system, topic: event.topic, eventId: event.eventId, group: settings.group },
-          event.headers,
-          async () => {
-            await (translator as Translator).consume(event, { signal, attempt, logger: context.logger, correlationId });
-          },
-        ),
+        consumerSpan({ system, topic, eventId, group: settings.group }, event.headers, async () => {
+          await (translator as Translator).consume(event, { signal, attempt: failures + 1, logger, correlationId });
+        }),
       ),
     );
   }
 
-  async #consumeBatch(
-    batch: readonly { readonly task: Task; readonly decoded: DecodedEvent }[],
-    translator: BatchTranslator,
-  ): Promise<readonly BatchOutcome[]> {
+  async #consumeBatch(batch: readonly Item[], translator: BatchTranslator): Promise<readonly BatchOutcome[]> {
     const events = batch.map(({ decoded }) => decoded.event);
     const attempts = batch.map(({ task }) => task.failures + 1);
     const partitions = [...new Set(batch.map(({ task }) => task.partition))];
@@ -170,23 +194,28 @@ export class Handling {
   }
 
   /** Runs `work` with a signal that aborts with any of the partitions or when `handlerTimeoutMs` is over; then it has failed, whatever it does. */
-  async #limited<Result>(partitions: readonly Partition[], work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
+  #limited<Result>(partitions: readonly Partition[], work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
     const { handlerTimeoutMs } = this.#options.settings;
-    const [only] = partitions as readonly [Partition];
-    if (handlerTimeoutMs === undefined && partitions.length === 1) return work(only.signal);
+    if (handlerTimeoutMs === undefined && partitions.length === 1) return work((partitions[0] as Partition).signal);
+    return this.#withSignal(partitions, handlerTimeoutMs, work);
+  }
+
+  async #withSignal<Result>(
+    partitions: readonly Partition[],
+    timeoutMs: number | undefined,
+    work: (signal: AbortSignal) => Promise<Result>,
+  ): Promise<Result> {
     const controller = new AbortController();
-    const onAbort = (): void => controller.abort(new Error("a partition was given up"));
-    for (const { signal } of partitions) {
-      if (signal.aborted) onAbort();
-      signal.addEventListener("abort", onAbort, { once: true });
-    }
-    const timer =
-      handlerTimeoutMs === undefined ? undefined : setTimeout(() => controller.abort(this.#timeout(handlerTimeoutMs)), handlerTimeoutMs);
+    // A batch may hand it on once per event.
+    setMaxListeners(0, controller.signal);
+    const giveUp = (): void => controller.abort(new Error("a partition was given up"));
+    for (const { signal } of partitions) signal.addEventListener("abort", giveUp, { once: true });
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => controller.abort(this.#timeout(timeoutMs)), timeoutMs);
     try {
       return await untilAborted(work(controller.signal), controller.signal);
     } finally {
       clearTimeout(timer);
-      for (const { signal } of partitions) signal.removeEventListener("abort", onAbort);
+      for (const { signal } of partitions) signal.removeEventListener("abort", giveUp);
     }
   }
 
@@ -195,10 +224,10 @@ export class Handling {
   }
 
   #done(task: Task): void {
-    this.counts.handled += 1;
-    this.#options.settle(task);
+    if (this.#options.settle(task)) this.counts.handled += 1;
   }
 
+  /** `over` if the event is settled even so. */
   async #attemptFailed(task: Task, decoded: DecodedEvent, error: unknown): Promise<TaskOutcome> {
     const { context, settings } = this.#options;
     const { record, partition } = task;
@@ -206,7 +235,7 @@ export class Handling {
     if (partition.state !== "open") {
       if (!partition.signal.aborted)
         context.logger.warn({ error, ...position(record) }, "an event failed while its partition was given up; it will be delivered again");
-      return over;
+      return unsettled;
     }
     if (task.failures === 0) task.firstError = error;
     task.failures += 1;
@@ -220,36 +249,39 @@ export class Handling {
     const { type, eventId } = decoded.event;
     const tries = task.failures === 1 ? "" : ` ${task.failures} times`;
     const fact = `event ${eventId} of type ${JSON.stringify(type)} ${place(record)} failed${tries}: ${factOf(error)}`;
-    await this.#failedForGood(task, decoded, context.error("ERR_HEXKIT_EVENT_FAILED", fact, error));
-    return over;
+    return await this.#failedForGood(task, decoded, context.error("ERR_HEXKIT_EVENT_FAILED", fact, error));
   }
 
-  async #failedForGood(task: Task, decoded: DecodedEvent | Undecodable, error: HexkitError): Promise<void> {
+  async #failedForGood(task: Task, decoded: DecodedEvent | Undecodable, error: HexkitError): Promise<TaskOutcome> {
     const { context, settings, deadLetters, fail, settle } = this.#options;
-    const { record } = task;
-    this.counts.failed += 1;
+    const { record, partition, firstError } = task;
     if (deadLetters !== undefined) {
+      const { writer, topic } = deadLetters;
       try {
-        await deadLetters.writer.write(
-          { record, decoded, error: task.firstError, attempts: Math.max(1, task.failures) },
-          deadLetters.topic,
-        );
+        await writer.write({ record, decoded, error: firstError, attempts: Math.max(1, task.failures) }, topic, partition.signal);
       } catch (writeError) {
-        const fact = `${error.message}; and its dead letter could not be written to ${JSON.stringify(deadLetters.topic)}: ${factOf(writeError)}`;
+        // Whoever has the partition next deals with the event.
+        if (partition.state === "gone") return unsettled;
+        this.counts.failed += 1;
+        const fact = `${error.message}; and its dead letter could not be written to ${JSON.stringify(topic)}: ${factOf(writeError)}`;
         fail(context.error("ERR_HEXKIT_EVENT_FAILED", fact, writeError));
-        return;
+        return unsettled;
       }
+      this.counts.failed += 1;
       this.counts.deadLettered += 1;
-      context.logger.error(
-        { error, ...position(record), deadLetterTopic: deadLetters.topic },
-        "an event failed and went to the dead letters",
-      );
+      context.logger.error({ error, ...position(record), deadLetterTopic: topic }, "an event failed and went to the dead letters");
       settle(task);
-    } else if (settings.onFailure === "skip") {
+      return over;
+    }
+    this.counts.failed += 1;
+    if (settings.onFailure === "skip") {
       this.counts.skipped += 1;
       context.logger.error({ error, ...position(record) }, "an event failed and was skipped");
       settle(task);
-    } else fail(error);
+      return over;
+    }
+    fail(error);
+    return unsettled;
   }
 }
 
@@ -263,14 +295,4 @@ function position({ topic, partition, offset }: SourceRecord): {
 
 function place({ topic, partition, offset }: SourceRecord): string {
   return `at topic ${JSON.stringify(topic)}, partition ${partition}, offset ${offset}`;
-}
-
-/** Anything can be thrown, also what has no text. */
-function factOf(error: unknown): string {
-  if (error instanceof Error) return error.message || error.name;
-  try {
-    return String(error);
-  } catch {
-    return `a thrown ${typeof error}`;
-  }
 }

@@ -12,8 +12,12 @@ export interface LanesOptions<Task> {
   readonly maxBatch: number;
   /** Tasks with one (defined) batch may run together; others run alone. */
   batchOf(task: Task): object | undefined;
-  /** Runs one task or a batch, in which the tasks of one lane are in order, and gives an outcome for each. Never rejects. */
-  run(tasks: readonly Task[]): Promise<readonly TaskOutcome[]>;
+  /** Runs one task. Never rejects. */
+  run(task: Task): Promise<TaskOutcome>;
+  /** Runs a batch, in which the tasks of one lane are in order, and gives an outcome for each. Never rejects. */
+  runBatch(tasks: readonly Task[]): Promise<readonly TaskOutcome[]>;
+  /** Whether a task is not to be begun any more. Once it is so, it stays so. */
+  doomed(task: Task): boolean;
 }
 
 interface Lane<Task> {
@@ -23,7 +27,7 @@ interface Lane<Task> {
   pause: NodeJS.Timeout | undefined;
 }
 
-/** The tasks that a run takes from one lane. */
+/** The tasks that a batch takes from one lane. */
 interface Share<Task> {
   readonly lane: Lane<Task>;
   readonly tasks: Task[];
@@ -48,6 +52,12 @@ export class Lanes<Task> {
     this.#options = options;
   }
 
+  /** Lanes with something to do, running or waiting. */
+  get size(): number {
+    return this.#lanes.size;
+  }
+
+  /** Puts a task at the end of its lane. Nothing begins before `start`, so that what is added together may run as one batch. */
   add(name: string, task: Task): void {
     const known = this.#lanes.get(name);
     if (known !== undefined) {
@@ -57,26 +67,26 @@ export class Lanes<Task> {
     const lane: Lane<Task> = { name, waiting: [task], pause: undefined };
     this.#lanes.set(name, lane);
     this.#ready.push(lane);
-    this.#pump();
   }
 
-  /** Forgets the tasks that are not running and that `doomed` picks, also those that wait for their next attempt. */
-  drop(doomed: (task: Task) => boolean): void {
+  /** Begins as much as may run at once. */
+  start(): void {
+    // A task that adds others while it begins must not recurse into here.
+    if (this.#pumping) return;
+    this.#pumping = true;
+    while (this.#running < this.#options.concurrency && this.#ready.length > 0) this.#begin(this.#ready.shift() as Lane<Task>);
+    this.#pumping = false;
+  }
+
+  /** Forgets the doomed tasks that are not running, also those that wait for their next attempt. */
+  drop(): void {
     for (const lane of this.#lanes.values()) {
-      lane.waiting = lane.waiting.filter((task) => !doomed(task));
+      lane.waiting = lane.waiting.filter((task) => !this.#options.doomed(task));
       if (lane.pause !== undefined && lane.waiting.length === 0) {
         clearTimeout(lane.pause);
         this.#lanes.delete(lane.name);
       }
     }
-  }
-
-  #pump(): void {
-    // A task that ends at once must not recurse into here.
-    if (this.#pumping) return;
-    this.#pumping = true;
-    while (this.#running < this.#options.concurrency && this.#ready.length > 0) this.#begin(this.#ready.shift() as Lane<Task>);
-    this.#pumping = false;
   }
 
   #begin(lane: Lane<Task>): void {
@@ -85,17 +95,26 @@ export class Lanes<Task> {
       this.#lanes.delete(lane.name);
       return;
     }
-    const batch = this.#options.batchOf(first);
-    const shares = batch === undefined ? [{ lane, tasks: [first] }] : this.#gather(lane, first, batch);
     this.#running += 1;
-    void this.#options.run(shares.flatMap(({ tasks }) => tasks)).then((outcomes) => {
+    const batch = this.#options.batchOf(first);
+    if (batch === undefined) {
+      void this.#options.run(first).then((outcome) => {
+        this.#running -= 1;
+        if (outcome.retryInMs === undefined) this.#free(lane);
+        else this.#end({ lane, tasks: [first] }, [outcome]);
+        this.start();
+      });
+      return;
+    }
+    const shares = this.#gather(lane, first, batch);
+    void this.#options.runBatch(shares.flatMap(({ tasks }) => tasks)).then((outcomes) => {
       this.#running -= 1;
       let at = 0;
       for (const share of shares) {
         this.#end(share, outcomes.slice(at, at + share.tasks.length));
         at += share.tasks.length;
       }
-      this.#pump();
+      this.start();
     });
   }
 
@@ -121,9 +140,10 @@ export class Lanes<Task> {
   }
 
   #end({ lane, tasks }: Share<Task>, outcomes: readonly TaskOutcome[]): void {
-    const again = tasks.filter((_, index) => outcomes[index]?.retryInMs !== undefined);
+    // What was dropped meanwhile is not waited for.
+    const again = tasks.filter((task, index) => outcomes[index]?.retryInMs !== undefined && !this.#options.doomed(task));
     if (again.length === 0) {
-      this.#ready.push(lane);
+      this.#free(lane);
       return;
     }
     lane.waiting.unshift(...again);
@@ -131,7 +151,13 @@ export class Lanes<Task> {
     lane.pause = setTimeout(() => {
       lane.pause = undefined;
       this.#ready.push(lane);
-      this.#pump();
+      this.start();
     }, pauseMs);
+  }
+
+  /** Nothing of this lane is running any more. */
+  #free(lane: Lane<Task>): void {
+    if (lane.waiting.length > 0) this.#ready.push(lane);
+    else this.#lanes.delete(lane.name);
   }
 }

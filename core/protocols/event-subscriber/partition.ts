@@ -15,6 +15,8 @@ export interface Task {
   failures: number;
   /** What the first of them threw. */
   firstError: unknown;
+  /** It had not begun when its partition began to drain, and is to run even so. */
+  kept: boolean;
 }
 
 interface Window {
@@ -29,7 +31,7 @@ export class Partition {
   readonly ref: TopicPartition;
   /** Differs between assignments of the same partition, so that their lanes do not mix. */
   readonly id: number;
-  /** `open` · `draining`: nothing new begins, what ends still counts · `gone`: nothing counts any more. */
+  /** `open` · `draining`: only gaps are filled, what ends still counts · `gone`: nothing counts any more. */
   state: "open" | "draining" | "gone" = "open";
   paused = false;
   inFlight = 0;
@@ -37,6 +39,12 @@ export class Partition {
   readonly #abort = new AbortController();
   #bytes = 0;
   #running = 0;
+  /** Tasks that are kept and have not begun. */
+  #kept = 0;
+  /** The highest offset of which a handler has begun. */
+  #begun = -1;
+  /** While draining, nothing begins at this offset or behind it. */
+  #limit = Number.POSITIVE_INFINITY;
   #idle: (() => void)[] = [];
 
   constructor(ref: TopicPartition, window: Window) {
@@ -58,7 +66,7 @@ export class Partition {
     this.#bytes += sizeBytes;
     // Bytes one to one: two keys share a lane only if they are equal, whatever they hold.
     const key = record.key === null ? "" : Buffer.from(record.key.buffer, record.key.byteOffset, record.key.byteLength).toString("latin1");
-    return { record, partition: this, sizeBytes, lane: `${this.id}/${key}`, batch, failures: 0, firstError: undefined };
+    return { record, partition: this, sizeBytes, lane: `${this.id}/${key}`, batch, failures: 0, firstError: undefined, kept: false };
   }
 
   settled(task: Task): void {
@@ -74,20 +82,49 @@ export class Partition {
     return this.inFlight <= this.#window.maxInFlight / 2 && this.#bytes <= this.#window.maxBufferedBytes / 2;
   }
 
-  /** A handler begins. */
-  enter(): void {
-    this.#running += 1;
+  /** Whether a record is to be handled. While draining: one that lies before others that have begun, for they count only if it does. */
+  admits({ offset }: SourceRecord): boolean {
+    return this.state === "open" || (this.state === "draining" && offset < this.#limit);
   }
 
-  /** A handler has ended. */
+  /** The record will be delivered again, so that handling what lies behind it would be in vain. */
+  giveUp({ offset }: SourceRecord): void {
+    this.#limit = Math.min(this.#limit, offset);
+  }
+
+  drain(): void {
+    if (this.state !== "open") return;
+    this.state = "draining";
+    this.#limit = Math.min(this.#limit, this.#begun);
+  }
+
+  /** A task that has not begun is to run although the partition drains. */
+  keep(task: Task): void {
+    task.kept = true;
+    this.#kept += 1;
+  }
+
+  /** A task begins. */
+  enter(task: Task): void {
+    this.#running += 1;
+    this.#begun = Math.max(this.#begun, task.record.offset);
+    if (task.kept) this.#kept -= 1;
+    task.kept = false;
+  }
+
+  /** A task has ended. */
   exit(): void {
     this.#running -= 1;
-    if (this.#running === 0) for (const wake of this.#idle.splice(0)) wake();
+    if (this.#isIdle) for (const wake of this.#idle.splice(0)) wake();
   }
 
-  /** Resolves when no handler runs. */
+  /** Resolves when nothing runs or is kept. */
   idle(): Promise<void> {
-    return this.#running === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+    return this.#isIdle ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  get #isIdle(): boolean {
+    return this.#running === 0 && this.#kept === 0;
   }
 
   /** Handlers that still run are told to end; nothing that they do counts. */

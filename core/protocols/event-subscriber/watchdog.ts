@@ -14,16 +14,23 @@ export interface WatchdogOptions {
 }
 
 const longestPauseMs = 5_000;
+/** The patience with a source that brings nothing, in stall times: doubled whenever joining again has not helped. */
+const mostPatience = 32;
 
 /** Looks at intervals whether a subscription makes progress, and says so when it does not. It never ends a handler. */
 export class Watchdog {
   readonly #options: WatchdogOptions;
   readonly #timer: NodeJS.Timeout;
-  #stalled = false;
+  #patience = 1;
 
   constructor(options: WatchdogOptions) {
     this.#options = options;
     this.#timer = setInterval(() => this.#look(), Math.max(1, Math.min(options.stallTimeoutMs / 4, longestPauseMs))).unref();
+  }
+
+  /** Records have come. */
+  delivered(): void {
+    this.#patience = 1;
   }
 
   stop(): void {
@@ -35,12 +42,12 @@ export class Watchdog {
     const now = clock.now();
     const handler = oldestHandler();
     const slow = handler !== undefined && now - handler.sinceMs >= stallTimeoutMs;
-    if (slow) stalled(`the handler of the record ${handler.place} has not ended for ${stallTimeoutMs} ms or more`);
-    else if (this.#stalled) stalled(undefined);
-    this.#stalled = slow;
+    stalled(slow ? `the handler of the record ${handler.place} has not ended for ${stallTimeoutMs} ms or more` : undefined);
     const empty = waiting();
-    if (empty !== undefined && empty.lag > 0 && now - empty.sinceMs >= stallTimeoutMs) {
-      starved(`nothing was delivered for ${stallTimeoutMs} ms although ${empty.lag} records wait in the broker`);
-    }
+    if (empty === undefined || empty.lag <= 0) return;
+    const waitedMs = now - empty.sinceMs;
+    if (waitedMs < stallTimeoutMs * this.#patience) return;
+    this.#patience = Math.min(this.#patience * 2, mostPatience);
+    starved(`nothing was delivered for ${waitedMs} ms although ${empty.lag} records wait in the broker`);
   }
 }

@@ -186,12 +186,14 @@ describe("failure under the policy skip", () => {
 });
 
 describe("stopping", () => {
-  it("begins nothing more, lets what runs end, acknowledges it and leaves, once", async () => {
+  it("lets what runs end and handles what lies before it, begins nothing more, acknowledges and leaves, once", async () => {
     await using all = await stage({ commitEvery: 100 });
     all.deliver(0, [
       ["a", 0],
       ["a", 1],
       ["b", 2],
+      ["a", 3],
+      ["b", 4],
     ]);
     await turns();
     const [first, second] = [all.subscription.stop(), all.subscription.stop()];
@@ -199,11 +201,63 @@ describe("stopping", () => {
     await all.handlers.end("b2");
     assert.deepEqual(all.member.calls, ["pause orders/0"]);
     await all.handlers.end("a0");
+    assert.deepEqual(all.handlers.running, ["a1"], "without it, a log would deliver b2 again");
+    await all.handlers.end("a1");
     await Promise.all([first, second, all.subscription.done, all.subscription.stop()]);
     assert.equal(all.subscription.state, "stopped");
     assert.deepEqual(all.member.calls, ["pause orders/0", "acknowledge", "leave"]);
-    assert.deepEqual(all.member.acknowledged, ["orders/0@2", "orders/0@0"]);
-    assert.deepEqual(all.handlers.begun, ["a0", "b2"]);
+    assert.deepEqual(all.member.acknowledged, ["orders/0@2", "orders/0@0", "orders/0@1"]);
+    assert.deepEqual(all.handlers.begun, ["a0", "b2", "a1"]);
+  });
+
+  it("begins nothing behind an event that will be delivered again", async () => {
+    await using all = await stage({ commitEvery: 100, maxRetries: 1 });
+    all.deliver(0, [
+      ["a", 0],
+      ["b", 1],
+      ["a", 2],
+      ["b", 3],
+      ["c", 4],
+    ]);
+    await turns();
+    const stopped = all.subscription.stop();
+    await all.handlers.fail("a0", new Error("while it ends"));
+    await all.handlers.end("b1", "c4");
+    await stopped;
+    assert.deepEqual(all.handlers.begun, ["a0", "b1", "c4"]);
+    assert.deepEqual(all.member.acknowledged, ["orders/0@1", "orders/0@4"]);
+  });
+
+  it("begins nothing behind an event that waits for its next attempt", async () => {
+    await using all = await stage({ commitEvery: 100, maxRetries: 1, retryDelayMs: 60_000, maxRetryDelayMs: 60_000 });
+    all.deliver(0, [
+      ["a", 0],
+      ["b", 1],
+      ["a", 2],
+      ["b", 3],
+      ["c", 4],
+    ]);
+    await turns();
+    await all.handlers.fail("a0", new Error("for now"));
+    const stopped = all.subscription.stop();
+    await all.handlers.end("b1", "c4");
+    await stopped;
+    assert.deepEqual(all.handlers.begun, ["a0", "b1", "c4"]);
+  });
+
+  it("begins nothing at all without time to drain, or when that is over", async () => {
+    for (const drainTimeoutMs of [0, 20]) {
+      await using all = await stage({ commitEvery: 100, drainTimeoutMs });
+      all.deliver(0, [
+        ["a", 0],
+        ["a", 1],
+        ["b", 2],
+      ]);
+      await turns();
+      await all.subscription.stop();
+      await all.handlers.end("a0", "b2");
+      assert.deepEqual(all.handlers.begun, ["a0", "b2"]);
+    }
   });
 
   it("never counts as success what ends after its signal", async () => {

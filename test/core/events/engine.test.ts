@@ -350,12 +350,13 @@ describe("acknowledging", () => {
 });
 
 describe("revocation", () => {
-  it("drops what is queued, lets running handlers end, acknowledges and then gives the partition up", async () => {
+  it("lets running handlers end and handles what lies before them, acknowledges and then gives the partition up", async () => {
     await using all = await stage({ commitEvery: 100 }, { partitions: 2 });
     all.deliver(0, [
       ["a", 0],
       ["a", 1],
       ["b", 2],
+      ["a", 3],
     ]);
     all.deliver(1, [
       ["z", 0],
@@ -368,13 +369,15 @@ describe("revocation", () => {
     });
     await all.handlers.end("a0");
     assert.ok(!given);
-    assert.deepEqual(all.handlers.running, ["b2", "z0"], "a1 does not begin");
-    all.deliver(0, [["c", 3]]);
+    assert.deepEqual(all.handlers.running, ["b2", "z0", "a1"], "b2 would be delivered again without a1");
+    all.deliver(0, [["c", 4]]);
     await turns();
-    assert.ok(!all.handlers.begun.includes("c3"), "what arrives while it is given up is left to others");
+    assert.ok(!all.handlers.begun.includes("c4"), "what arrives while it is given up is left to others");
     await all.handlers.end("b2");
+    assert.ok(!given);
+    await all.handlers.end("a1");
     await revoked;
-    assert.deepEqual(all.member.acknowledgements, [["orders/0@0", "orders/0@2"]]);
+    assert.deepEqual(all.member.acknowledgements, [["orders/0@0", "orders/0@2", "orders/0@1"]]);
     assert.equal(all.subscription.stats().inFlight, 2);
     await all.handlers.end("z0");
     assert.deepEqual(all.handlers.running, ["z1"], "the other partition goes on");
