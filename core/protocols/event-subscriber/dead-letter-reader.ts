@@ -1,11 +1,19 @@
 import { randomUUID } from "node:crypto";
-import { currentCorrelationId } from "../../correlation.ts";
 import type { HexkitError } from "../../errors.ts";
-import { parseUuid } from "../../uuid.ts";
 import { encodePayload, isAscii, toAscii, Unencodable } from "../event-publisher/encode.ts";
 import type { ProtocolContext } from "../index.ts";
-import { count, type DeadLetters, failureHeaders, retryTopicOf } from "./dead-letters.ts";
-import type { DeadLetter, DeadLetterContext, DeadLetterHandler, ReceivedEvent, RedriveChanges, Translator } from "./event-subscriber.ts";
+import { asciiValue, count, type DeadLetters, failureHeaders, placeHeaders, retryTopicOf } from "./dead-letters.ts";
+import { headerText, recordOf } from "./decode.ts";
+import type { SourceRecord } from "./driver.ts";
+import type {
+  DeadLetter,
+  DeadLetterContext,
+  DeadLetterHandler,
+  EventContext,
+  ReceivedEvent,
+  RedriveChanges,
+  Translator,
+} from "./event-subscriber.ts";
 import type { Routes } from "./translator.ts";
 
 interface ReaderOptions {
@@ -26,7 +34,7 @@ export function deadLetterRoutes(
     types: ["*"],
     consume: (event, context) => {
       const letter = readDeadLetter(event, options.context.service.name);
-      const redrive = (changes: RedriveChanges = {}): Promise<void> => sendBack(letter, changes, options);
+      const redrive = (changes: RedriveChanges = {}): Promise<void> => sendBack(letter, recordOf(event), changes, context, options);
       const given: DeadLetterContext = { ...context, redrive };
       return handler(letter, given);
     },
@@ -53,7 +61,9 @@ function readDeadLetter(event: ReceivedEvent, ownService: string): DeadLetter {
 /** Publishes a dead letter to the retry topic of its service, where it counts as an event of its original topic again. */
 async function sendBack(
   letter: DeadLetter,
+  record: SourceRecord | undefined,
   changes: RedriveChanges,
+  { signal, correlationId }: EventContext,
   { maxRedrives, writer, context, topic }: ReaderOptions,
 ): Promise<void> {
   const about = `redrive of event ${letter.eventId} from ${JSON.stringify(topic)}`;
@@ -64,33 +74,47 @@ async function sendBack(
       `it has been sent back ${letter.redrives} times, the limit is ${maxRedrives} (maxRedrives); mend its cause or discard it`,
     );
   }
-  const originalTopic = changes.originalTopic ?? letter.originalTopic;
-  if (originalTopic === undefined) throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", "it has no original_topic; give `originalTopic`");
   if (letter.undecodable !== undefined && changes.payload === undefined) {
     throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `it could not be decoded (${letter.undecodable}); give the mended \`payload\``);
   }
+  const retryTopic = retryTopicOf(letter.service);
   const type = changes.type ?? letter.type;
   const key = changes.key ?? letter.key;
-  for (const [name, text] of Object.entries({ type, key, originalTopic })) {
+  const originalTopic = changes.originalTopic ?? letter.originalTopic ?? "";
+  // Whoever reads the retry topic would pass these over in silence.
+  if (originalTopic === "") throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", "it has no original_topic; give `originalTopic`");
+  if (originalTopic === retryTopic)
+    throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `originalTopic ${JSON.stringify(retryTopic)} is the retry topic itself`);
+  if (type === "") throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", "it has no type; give `type`");
+  for (const [name, text] of Object.entries({ type, key, originalTopic, service: letter.service })) {
+    if (typeof text !== "string") throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `${name} must be a string, not ${typeof text}`);
     if (!isAscii(text)) throw refuse("ERR_HEXKIT_NOT_ASCII", `${name} ${JSON.stringify(text)} has a character outside ASCII`);
   }
-  const headers = new Map(Object.entries(letter.headers).filter(([name]) => !failureHeaders.includes(name)));
   const ours: Record<string, string> = {
     type,
     event_id: randomUUID(),
-    correlation_id: currentCorrelationId() ?? parseUuid(letter.headers.correlation_id ?? "") ?? randomUUID(),
+    correlation_id: correlationId,
     original_topic: originalTopic,
     first_event_id: letter.firstEventId ?? letter.eventId,
     attempts: String(letter.attempts),
     redrives: String(letter.redrives + 1),
   };
-  for (const [name, value] of Object.entries(ours)) headers.set(name, value);
-  await writer.send({
-    topic: retryTopicOf(letter.service),
-    key,
-    value: encode(changes.payload ?? letter.payload, refuse),
-    headers: [...headers].map(([name, value]) => [toAscii(name), toAscii(value)]),
-  });
+  const dropped = originalTopic === letter.originalTopic ? failureHeaders : [...failureHeaders, ...placeHeaders];
+  const kept = (record?.headers ?? []).filter(([name]) => !dropped.includes(name) && !Object.hasOwn(ours, name));
+  const value =
+    changes.payload === undefined && record !== undefined ? asciiValue(record) : encode(changes.payload ?? letter.payload, refuse);
+  await writer.send(
+    {
+      topic: retryTopic,
+      key,
+      value,
+      headers: [...kept.map(([name, bytes]) => [name, headerText(bytes)] as const), ...Object.entries(ours)].map(([name, text]) => [
+        toAscii(name),
+        toAscii(text),
+      ]),
+    },
+    signal,
+  );
 }
 
 function encode(payload: unknown, refuse: (code: HexkitError["code"], fact: string) => HexkitError): string {

@@ -30,8 +30,22 @@ const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
 /** All headers as text. The last of equal names wins; foreign bytes in a header are no reason to refuse a record. */
 export function decodeHeaders(record: SourceRecord): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const [name, value] of record.headers) if (value !== null) headers[name] = lenient.decode(value);
+  for (const [name, value] of record.headers) if (value !== null) headers[name] = headerText(value);
   return headers;
+}
+
+/** Bytes as text, whatever they are. */
+export function headerText(value: Uint8Array | null): string {
+  return value === null ? "" : lenient.decode(value);
+}
+
+/** A key as text where it is text; else empty, so that whoever reads it does not take garbage for a key. */
+export function readableKey(key: Uint8Array | null): string {
+  try {
+    return key === null ? "" : strict.decode(key);
+  } catch {
+    return "";
+  }
 }
 
 /** Key and payload as the wire format has them, or why they are not. */
@@ -79,7 +93,7 @@ export function decode(record: SourceRecord, routes: Routes, retryTopic?: string
   const undecodable = (reason: string): Undecodable => ({ kind: "undecodable", reason, topic, headers });
   const correlationId = parseUuid(correlationText);
   if (correlationId === undefined || !isVersion4(correlationId)) {
-    return undecodable(`correlation_id ${JSON.stringify(correlationText)} is not a UUID of version 4`);
+    return undecodable(`correlation_id ${JSON.stringify(correlationText.slice(0, 100))} is not a UUID of version 4`);
   }
   const content = decodeContent(record);
   if ("reason" in content) return undecodable(content.reason);
@@ -94,6 +108,13 @@ export function decode(record: SourceRecord, routes: Routes, retryTopic?: string
   };
 }
 
+const records = new WeakMap<ReceivedEvent, SourceRecord>();
+
+/** The record of an event that a reader of everything got. */
+export function recordOf(event: ReceivedEvent): SourceRecord | undefined {
+  return records.get(event);
+}
+
 /** A record as an event whatever it is, for readers that must see all: what is missing is made up, what cannot be read is given in base64. */
 function decodeAnything(record: SourceRecord, headers: Record<string, string>, routes: Routes): Decoded {
   const { topic } = record;
@@ -101,13 +122,15 @@ function decodeAnything(record: SourceRecord, headers: Record<string, string>, r
   const translator = routes.find(topic, type);
   if (translator === undefined) return { kind: "ignored", reason: "no translator takes it" };
   const read = decodeContent(record);
-  const content = "reason" in read ? { key: "", payload: rawContent(record) } : read;
+  const content = "reason" in read ? { key: readableKey(record.key), payload: rawContent(record) } : read;
   if ("reason" in read) headers.undecodable ||= read.reason;
   const correlation = parseUuid(headers.correlation_id ?? "");
   const eventId = parseUuid(headers.event_id ?? "");
+  const event = { topic, type, ...content, eventId: eventId ?? randomUUID(), headers, timestamp: new Date(record.timestampMs) };
+  records.set(event, record);
   return {
     kind: "event",
-    event: { topic, type, ...content, eventId: eventId ?? randomUUID(), headers, timestamp: new Date(record.timestampMs) },
+    event,
     correlationId: correlation !== undefined && isVersion4(correlation) ? correlation : randomUUID(),
     translator,
     eventIdInvented: eventId === undefined,
@@ -115,7 +138,10 @@ function decodeAnything(record: SourceRecord, headers: Record<string, string>, r
 }
 
 /** Key and value in base64, null where they are null. */
-export function rawContent({ key, value }: SourceRecord): { readonly raw_key: string | null; readonly raw_value: string | null } {
+export function rawContent({ key, value }: Pick<SourceRecord, "key" | "value">): {
+  readonly raw_key: string | null;
+  readonly raw_value: string | null;
+} {
   const base64 = (bytes: Uint8Array | null): string | null => (bytes === null ? null : Buffer.from(bytes).toString("base64"));
   return { raw_key: base64(key), raw_value: base64(value) };
 }

@@ -82,7 +82,11 @@ export class Engine implements Subscription {
       batchOf: (task) => task.batch,
       run: (task) => this.#handling.run(task),
       runBatch: (tasks) => this.#handling.runBatch(tasks),
-      doomed: ({ partition }) => partition.state !== "open",
+      keeps: (task) => task.partition.keeps(task),
+      awaits: ({ partition, record }) => {
+        if (partition.state !== "open") partition.giveUp(record);
+        return partition.state === "open";
+      },
     });
     this.#acknowledger = this.#newAcknowledger();
     this.#membership = this.#newMembership();
@@ -137,7 +141,11 @@ export class Engine implements Subscription {
 
   #mapError(error: unknown, operation: "subscribe" | "consume"): HexkitError {
     const group = `group ${JSON.stringify(this.group)}`;
-    return this.#options.context.mapError(error, operation, operation === "consume" ? `as ${group}` : `${group} to ${this.topics.join(", ")}`);
+    return this.#options.context.mapError(
+      error,
+      operation,
+      operation === "consume" ? `as ${group}` : `${group} to ${this.topics.join(", ")}`,
+    );
   }
 
   #newMembership(): Membership {
@@ -193,8 +201,8 @@ export class Engine implements Subscription {
     this.#partitions.clear();
     for (const partition of partitions) partition.close("the group is joined again");
     this.#lanes.drop();
-    this.#condition.show("source", undefined);
     this.#condition.show("rejoin", `joining again after: ${error.message}`, error);
+    this.#condition.show("source", undefined);
   }
 
   #assigned(refs: readonly TopicPartition[]): void {
@@ -257,15 +265,22 @@ export class Engine implements Subscription {
     }
   }
 
-  /** Lets running handlers end within the time given, acknowledges what is settled, and gives up the rest; without a time, all of it. */
+  /**
+   * Lets running handlers end within the time given, and what lies before them begin; acknowledges what is settled, and gives up the rest.
+   * Without a time, all of it.
+   */
   async #drain(partitions: readonly Partition[], timeoutMs: number | undefined, reason: string): Promise<void> {
-    for (const partition of partitions) if (partition.state === "open") partition.state = "draining";
-    this.#lanes.drop();
+    for (const partition of partitions) partition.drain();
     if (timeoutMs !== undefined) {
-      if (timeoutMs > 0) await settlesWithin(Promise.all(partitions.map((partition) => partition.idle())), timeoutMs, this.#drained.signal);
+      if (timeoutMs > 0) {
+        this.#lanes.drop();
+        await settlesWithin(Promise.all(partitions.map((partition) => partition.idle())), timeoutMs, this.#drained.signal);
+      }
+      for (const partition of partitions) partition.drained();
       await settlesWithin(this.#acknowledger.finish(this.#abandoned.signal), farewellMs, this.#abandoned.signal);
     }
     for (const partition of partitions) partition.close(reason);
+    this.#lanes.drop();
   }
 
   /** For the watchdog: since when nothing has come although there is room for it. */

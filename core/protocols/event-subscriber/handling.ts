@@ -64,7 +64,7 @@ export class Handling {
   /** Runs one task. Never rejects. */
   async run(task: Task): Promise<TaskOutcome> {
     const run = this.#begin(task.record);
-    task.partition.enter();
+    task.partition.enter(task);
     try {
       const decoded = this.#decode(task);
       if (decoded === undefined) return over;
@@ -88,7 +88,7 @@ export class Handling {
   async runBatch(tasks: readonly Task[]): Promise<readonly TaskOutcome[]> {
     const [first] = tasks as readonly [Task];
     const run = this.#begin(first.record);
-    for (const { partition } of tasks) partition.enter();
+    for (const task of tasks) task.partition.enter(task);
     try {
       return await this.#handleBatch(tasks, first.batch as BatchTranslator);
     } catch (error) {
@@ -107,6 +107,7 @@ export class Handling {
   }
 
   #failUnexpectedly(task: Task, error: unknown): void {
+    task.partition.giveUp(task.record);
     const fact = `record ${place(task.record)} could not be handled: ${factOf(error)}`;
     this.#options.fail(this.#options.context.error("ERR_HEXKIT_PROVIDER_FAILED", fact, error));
   }
@@ -119,7 +120,7 @@ export class Handling {
       else if (decoded !== undefined) items.push({ task, decoded });
     }
     // A dead letter may have taken its time, or ended the subscription.
-    const open = items.filter(({ task }) => task.partition.state === "open");
+    const open = items.filter(({ task }) => task.partition.admits(task.record));
     if (open.length === 0) return tasks.map(() => over);
     const results = await this.#consumeBatch(open, translator);
     const outcomes = new Map<Task, TaskOutcome>();
@@ -141,7 +142,7 @@ export class Handling {
   /** The event in a record, or why there is none; `undefined` if nothing is to be done with it (any more). */
   #decode(task: Task): DecodedEvent | Undecodable | undefined {
     const { record, partition } = task;
-    if (partition.state !== "open") return undefined;
+    if (!partition.admits(record)) return undefined;
     const { context, routes, retryTopic } = this.#options;
     const decoded = decode(record, routes, retryTopic);
     if (decoded.kind === "ignored") {
@@ -235,6 +236,7 @@ export class Handling {
     if (partition.state !== "open") {
       if (!partition.signal.aborted)
         context.logger.warn({ error, ...position(record) }, "an event failed while its partition was given up; it will be delivered again");
+      partition.giveUp(record);
       return unsettled;
     }
     if (task.failures === 0) task.firstError = error;
@@ -263,6 +265,7 @@ export class Handling {
         // Whoever has the partition next deals with the event.
         if (partition.state === "gone") return unsettled;
         this.counts.failed += 1;
+        partition.giveUp(record);
         const fact = `${error.message}; and its dead letter could not be written to ${JSON.stringify(topic)}: ${factOf(writeError)}`;
         fail(context.error("ERR_HEXKIT_EVENT_FAILED", fact, writeError));
         return unsettled;
@@ -280,6 +283,7 @@ export class Handling {
       settle(task);
       return over;
     }
+    partition.giveUp(record);
     fail(error);
     return unsettled;
   }

@@ -16,8 +16,10 @@ export interface LanesOptions<Task> {
   run(task: Task): Promise<TaskOutcome>;
   /** Runs a batch, in which the tasks of one lane are in order, and gives an outcome for each. Never rejects. */
   runBatch(tasks: readonly Task[]): Promise<readonly TaskOutcome[]>;
-  /** Whether a task is not to be begun any more. Once it is so, it stays so. */
-  doomed(task: Task): boolean;
+  /** Whether a task may go on waiting for its turn. Asked by `drop`. */
+  keeps(task: Task): boolean;
+  /** Whether a task may wait for its next attempt. Asked when it failed, and by `drop`. */
+  awaits(task: Task): boolean;
 }
 
 interface Lane<Task> {
@@ -78,10 +80,13 @@ export class Lanes<Task> {
     this.#pumping = false;
   }
 
-  /** Forgets the doomed tasks that are not running, also those that wait for their next attempt. */
+  /** Forgets the tasks that may not wait any more. Those that run are not asked for. */
   drop(): void {
+    const { awaits, keeps } = this.#options;
+    // All of these first: what they say may decide about the others.
+    for (const { pause, waiting } of this.#lanes.values()) if (pause !== undefined) awaits(waiting[0] as Task);
     for (const lane of this.#lanes.values()) {
-      lane.waiting = lane.waiting.filter((task) => !this.#options.doomed(task));
+      lane.waiting = lane.waiting.filter((task) => keeps(task));
       if (lane.pause !== undefined && lane.waiting.length === 0) {
         clearTimeout(lane.pause);
         this.#lanes.delete(lane.name);
@@ -140,8 +145,7 @@ export class Lanes<Task> {
   }
 
   #end({ lane, tasks }: Share<Task>, outcomes: readonly TaskOutcome[]): void {
-    // What was dropped meanwhile is not waited for.
-    const again = tasks.filter((task, index) => outcomes[index]?.retryInMs !== undefined && !this.#options.doomed(task));
+    const again = tasks.filter((task, index) => outcomes[index]?.retryInMs !== undefined && this.#options.awaits(task));
     if (again.length === 0) {
       this.#free(lane);
       return;

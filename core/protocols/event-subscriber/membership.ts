@@ -42,7 +42,6 @@ export class Membership {
   #joinedMs: number | undefined;
   #joining: Promise<EventSource> | undefined;
   #source: EventSource | undefined;
-  #restarting = false;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -109,17 +108,19 @@ export class Membership {
     }
     const { clock, provenMs, maxRestarts } = this.#options;
     if (this.#joinedMs !== undefined && clock.now() - this.#joinedMs >= provenMs) this.#inARow = 0;
-    if (this.#inARow >= maxRestarts) this.#options.failed(error);
-    else void this.restart(error);
+    if (this.#inARow >= maxRestarts) {
+      this.#options.failed(error);
+      return;
+    }
+    this.#inARow += 1;
+    void this.restart(error);
   }
 
   /** Leaves the group and joins it again. */
   async restart(error: HexkitError): Promise<void> {
     const { clock, ended, lost } = this.#options;
-    if (ended.aborted || this.#restarting) return;
-    this.#restarting = true;
-    const pauseMs = Math.min(restartDelayMs.first * 2 ** this.#inARow, restartDelayMs.most);
-    this.#inARow += 1;
+    if (ended.aborted) return;
+    const pauseMs = Math.min(restartDelayMs.first * 2 ** Math.max(0, this.#inARow - 1), restartDelayMs.most);
     // From here on the source is a stranger, whatever it still calls.
     this.#restarts += 1;
     lost(error);
@@ -128,7 +129,6 @@ export class Membership {
     this.#source = undefined;
     this.#joinedMs = undefined;
     await clock.sleep(pauseMs, ended);
-    this.#restarting = false;
     await this.join();
   }
 

@@ -98,24 +98,40 @@ export class Partition {
     this.#limit = Math.min(this.#limit, this.#begun);
   }
 
-  /** A task that has not begun is to run although the partition drains. */
-  keep(task: Task): void {
-    task.kept = true;
-    this.#kept += 1;
+  /** The time to drain is over: nothing begins any more, not even to fill a gap. */
+  drained(): void {
+    this.#limit = -1;
+  }
+
+  /** Whether a task that waits is to go on waiting for its turn. While draining, the partition is not idle before it has had it. */
+  keeps(task: Task): boolean {
+    const kept = this.admits(task.record);
+    if (this.state !== "open") this.#keep(task, kept);
+    return kept;
+  }
+
+  #keep(task: Task, kept: boolean): void {
+    if (task.kept === kept) return;
+    task.kept = kept;
+    this.#kept += kept ? 1 : -1;
+    this.#wake();
   }
 
   /** A task begins. */
   enter(task: Task): void {
     this.#running += 1;
     this.#begun = Math.max(this.#begun, task.record.offset);
-    if (task.kept) this.#kept -= 1;
-    task.kept = false;
+    this.#keep(task, false);
   }
 
   /** A task has ended. */
   exit(): void {
     this.#running -= 1;
-    if (this.#isIdle) for (const wake of this.#idle.splice(0)) wake();
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#idle.length > 0 && this.#isIdle) for (const wake of this.#idle.splice(0)) wake();
   }
 
   /** Resolves when nothing runs or is kept. */

@@ -1,4 +1,5 @@
 import type { HexkitError } from "../../errors.ts";
+import { isAscii } from "../event-publisher/encode.ts";
 import { type BindingFacts, defineProtocol, type ProtocolContext } from "../index.ts";
 import { deadLetterRoutes } from "./dead-letter-reader.ts";
 import { DeadLetters, deadLetterTopic, retryTopicOf } from "./dead-letters.ts";
@@ -22,8 +23,8 @@ export const eventSubscriberProtocol = defineProtocol({
 
 function checkSettings({ deadLetter, deadLetterPublisher }: SubscriberSettings, { provides, bindings }: BindingFacts): string[] {
   const problems: string[] = [];
-  if (deadLetterPublisher !== undefined && (!/^eventPublisher(:|$)/.test(deadLetterPublisher) || !bindings.includes(deadLetterPublisher))) {
-    const known = bindings.filter((binding) => /^eventPublisher(:|$)/.test(binding));
+  if (deadLetterPublisher !== undefined && (!isPublisher(deadLetterPublisher) || !bindings.includes(deadLetterPublisher))) {
+    const known = bindings.filter(isPublisher);
     problems.push(
       `deadLetterPublisher: ${JSON.stringify(deadLetterPublisher)} is not a bound eventPublisher; bound: ${known.join(", ") || "none"}`,
     );
@@ -31,9 +32,10 @@ function checkSettings({ deadLetter, deadLetterPublisher }: SubscriberSettings, 
   if (deadLetter !== false && deadLetterPublisher === undefined && !provides.includes("eventPublisher")) {
     problems.push("deadLetter: the plugin has no eventPublisher to write dead letters with; bind one and name it as deadLetterPublisher");
   }
-  if (deadLetter === "") problems.push("deadLetter: must be true, false or the name of a topic");
   return problems;
 }
+
+const isPublisher = (binding: string): boolean => /^eventPublisher(:|$)/.test(binding);
 
 /** How long the writing of one dead letter may take, retries included. */
 const deadLetterTimeoutMs = 30_000;
@@ -78,6 +80,15 @@ class PortableEventSubscriber implements EventSubscriber {
         "ERR_HEXKIT_INVALID_ARGUMENT",
         `topic ${JSON.stringify(topic)} is its own dead-letter topic; read it by subscribeDeadLetters`,
       );
+    }
+    if (topic === retryTopicOf(name)) {
+      throw refuse(
+        "ERR_HEXKIT_INVALID_ARGUMENT",
+        `deadLetter: ${JSON.stringify(topic)} is the retry topic, so that events would go round in circles`,
+      );
+    }
+    if (topic !== undefined && !isAscii(topic)) {
+      throw refuse("ERR_HEXKIT_NOT_ASCII", `deadLetter: topic ${JSON.stringify(topic)} has a character outside ASCII`);
     }
     const deadLetters = topic === undefined ? undefined : { topic, writer: this.#writer(settings, refuse) };
     const retryTopic = topic === undefined ? undefined : retryTopicOf(name);
@@ -136,11 +147,13 @@ class PortableEventSubscriber implements EventSubscriber {
   #writer({ deadLetterPublisher = "" }: SubscriberSettings, refuse: (code: HexkitError["code"], fact: string) => HexkitError): DeadLetters {
     const known = this.#writers.get(deadLetterPublisher);
     if (known !== undefined) return known;
-    const peer = deadLetterPublisher === "" ? undefined : this.#context.peer(deadLetterPublisher);
+    const peer = isPublisher(deadLetterPublisher) ? this.#context.peer(deadLetterPublisher) : undefined;
     const driver = deadLetterPublisher === "" ? this.#context.companion("eventPublisher") : peer?.driver;
     if (driver === undefined) {
       const fact =
-        deadLetterPublisher === "" ? "the plugin has no eventPublisher" : `nothing is bound as ${JSON.stringify(deadLetterPublisher)}`;
+        deadLetterPublisher === ""
+          ? "the plugin has no eventPublisher"
+          : `${JSON.stringify(deadLetterPublisher)} is not a bound eventPublisher`;
       throw refuse(
         "ERR_HEXKIT_UNSUPPORTED",
         `dead letters cannot be written: ${fact}; bind an eventPublisher and name it as deadLetterPublisher`,

@@ -20,11 +20,13 @@ export function forbidsRetry(error: unknown): boolean {
   return (error as Record<symbol, unknown> | null | undefined)?.[brand] === true || isHexkitError(error, "ERR_HEXKIT_PAYLOAD_INVALID");
 }
 
-/** Up to this share is added, so that what failed together does not come back together. */
+/** Up to this share is added (at the upper bound: taken away), so that what failed together does not come back together. */
 const jitter = 0.2;
 
-/** Milliseconds before retry `retry` (1 for the first): doubling from `retryDelayMs`, with jitter, capped. */
+/** Milliseconds before retry `retry` (1 for the first): doubling from `retryDelayMs` to `maxRetryDelayMs`, with jitter. */
 export function retryDelay(retry: number, settings: { readonly retryDelayMs: number; readonly maxRetryDelayMs: number }): number {
-  const delay = settings.retryDelayMs * 2 ** Math.min(retry - 1, 30) * (1 + jitter * Math.random());
-  return Math.min(delay, settings.maxRetryDelayMs);
+  const { retryDelayMs, maxRetryDelayMs } = settings;
+  const delay = Math.min(retryDelayMs * 2 ** Math.min(retry - 1, 31), maxRetryDelayMs);
+  const spread = delay * jitter * Math.random();
+  return delay + spread <= maxRetryDelayMs ? delay + spread : delay - spread;
 }

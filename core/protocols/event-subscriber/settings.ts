@@ -17,7 +17,7 @@ export const subscriberSettings = {
       minimum: 0,
       maximum: 2_147_483_647,
       default: 100,
-      description: "Milliseconds before the first retry; doubles with each, with up to 20 % of jitter.",
+      description: "Milliseconds before the first retry; doubles with each, with 20 % of jitter.",
     },
     maxRetryDelayMs: {
       type: "integer",
@@ -34,6 +34,7 @@ export const subscriberSettings = {
     },
     deadLetter: {
       type: ["boolean", "string"],
+      minLength: 1,
       default: false,
       description:
         "Where events go that failed for good: `true` is the topic `<service>-dlq`, a text another topic. Also subscribes `retry-<service>`.",
