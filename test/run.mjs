@@ -1,6 +1,8 @@
-// Runs the project's tests: node test/run.mjs [files or folders…] [--services] [options of node --test…]
+// Runs the project's tests: node test/run.mjs [files or folders…] [--services | --faults] [--repeat=N] [options of node --test…]
 //
 //   --services               starts real servers, runs test/services too, and fails if anything was skipped
+//   --faults                 starts real servers and runs test/faults alone, the fault scenarios at full scale, one at a time
+//   --repeat=N               runs each fault scenario N times
 //   HEXKIT_TEST_NODE         the node binary to test on (default: this one)
 //   HEXKIT_TEST_CONCURRENCY  test files at once (default: 2)
 import { spawn } from "node:child_process";
@@ -11,12 +13,16 @@ import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const serviceTests = join(root, "test", "services");
+const faultTests = join(root, "test", "faults");
 const graceMs = 15_000;
 
 const args = process.argv.slice(2);
-const withServices = args.includes("--services");
-const runnerOptions = args.filter((arg) => arg.startsWith("--") && arg !== "--services");
+const withFaults = args.includes("--faults");
+const withServices = args.includes("--services") || withFaults;
+const repeat = Number(args.find((arg) => arg.startsWith("--repeat="))?.slice("--repeat=".length) ?? 1);
+const runnerOptions = args.filter((arg) => arg.startsWith("--") && !/^--(services|faults|repeat=.*)$/.test(arg));
 const targets = args.filter((arg) => !arg.startsWith("--"));
+if (withFaults && targets.length === 0) targets.push(faultTests);
 
 let stopped; // the signal that ended us early
 let child;
@@ -28,6 +34,7 @@ process.exitCode = await main();
 async function main() {
   const missing = targets.filter((target) => !existsSync(target));
   if (missing.length > 0) return fail(`${missing.join(", ")}: no such file or folder`);
+  if (!Number.isInteger(repeat) || repeat < 1) return fail("--repeat takes a number from 1");
   const files = targets.length > 0 ? targets.flatMap((target) => collect(resolve(target))) : collect(join(root, "test"));
   if (files.length === 0) return fail(`no test file in ${targets.join(", ") || "test"}`);
   const services = withServices ? await startServices() : undefined;
@@ -43,12 +50,13 @@ async function main() {
   }
 }
 
-/** The test files under a path, leaving out what needs servers unless they are wanted or named. */
+/** The test files under a path, leaving out what needs servers unless they are wanted or named, and faults at full scale unless named. */
 function collect(path) {
   if (statSync(path).isFile()) return [path];
   return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
     const child = join(path, entry.name);
-    if (entry.isDirectory()) return entry.name === "node_modules" || (child === serviceTests && !withServices) ? [] : collect(child);
+    const left = entry.name === "node_modules" || child === faultTests || (child === serviceTests && !withServices);
+    if (entry.isDirectory()) return left ? [] : collect(child);
     return entry.name.endsWith(".test.ts") ? [child] : [];
   });
 }
@@ -60,7 +68,7 @@ async function startServices() {
 
 /** Resolves with the runner's exit code, once the runner and everything it started has ended. */
 function run(files, report, serviceEnv) {
-  const env = { ...process.env, ...serviceEnv };
+  const env = { ...process.env, ...serviceEnv, HEXKIT_TEST_REPEAT: String(repeat) };
   for (const name of Object.keys(env)) if (name.startsWith("HEXKIT_") && !name.startsWith("HEXKIT_TEST_")) delete env[name];
   delete env.NODE_TEST_CONTEXT;
   const nodeArgs = [
@@ -72,8 +80,9 @@ function run(files, report, serviceEnv) {
     "--test-reporter-destination=stdout",
     `--test-reporter=${join(root, "test", "house", "reporter.mjs")}`,
     `--test-reporter-destination=${report}`,
-    `--test-concurrency=${env.HEXKIT_TEST_CONCURRENCY ?? 2}`,
-    `--test-timeout=${withServices ? 300_000 : 120_000}`,
+    `--test-concurrency=${withFaults ? 1 : (env.HEXKIT_TEST_CONCURRENCY ?? 2)}`,
+    // Of a file as well as of a test.
+    `--test-timeout=${repeat * (withFaults ? 1_800_000 : withServices ? 300_000 : 120_000)}`,
     ...runnerOptions,
     ...files.map((file) => relative(root, file).split(sep).join("/")),
   ];

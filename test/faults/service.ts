@@ -10,7 +10,7 @@ export interface Service {
   readonly deliveryTimeoutMs?: number;
 }
 
-export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 export function openService({ name, instance = "1", kafka, subscriber, deliveryTimeoutMs }: Service, logger = silent): Promise<Registry> {
   return openRegistry({

@@ -1,0 +1,22 @@
+import { cancelledRetry, exhausted, onePartitionFails, poison, redrive } from "./failures.ts";
+import { concurrency, retries } from "./flow.ts";
+import { membership, orderlyStop, slowHandler } from "./members.ts";
+import { brokerKilled, longOutage } from "./outages.ts";
+import { openAndClose } from "./resources.ts";
+import { testScenarios } from "./scenarios.ts";
+
+testScenarios("full", [
+  retries,
+  concurrency,
+  brokerKilled,
+  longOutage,
+  membership,
+  orderlyStop,
+  slowHandler,
+  poison,
+  onePartitionFails,
+  cancelledRetry,
+  exhausted,
+  redrive,
+  openAndClose,
+]);
