@@ -1,4 +1,4 @@
-import { OffsetTracker, type SourceRecord, type TopicPartition } from "../../core/index.ts";
+import { type EventSink, OffsetTracker, type SourceRecord, type TopicPartition } from "../../core/index.ts";
 import type { ReadRecord } from "./records.ts";
 
 /** One partition in the hands of this member, from its assignment until it is given up. */
@@ -15,6 +15,9 @@ export class OwnedPartition {
   leader = -1;
   paused = false;
   highWatermark: number | undefined;
+  /** Bytes that were read ahead while it is paused. */
+  aheadBytes = 0;
+  #ahead: readonly SourceRecord[] = [];
 
   constructor(assignment: Assignment, at: TopicPartition, start: number, committed: number | undefined) {
     this.assignment = assignment;
@@ -24,9 +27,27 @@ export class OwnedPartition {
     this.committed = committed;
   }
 
-  deliver(record: ReadRecord): SourceRecord {
-    this.tracker.delivered(record.offset);
-    return new DeliveredRecord(record, this);
+  /** Records not yet delivered, if any answer has told. */
+  get lag(): number | undefined {
+    return this.highWatermark === undefined ? undefined : Math.max(0, this.highWatermark - this.position) + this.#ahead.length;
+  }
+
+  /** Takes what was read from `position` on, to be handed over by `release`. */
+  read(records: readonly ReadRecord[], nextOffset: number, bytes: number): void {
+    this.position = nextOffset;
+    if (records.length === 0) return;
+    this.#ahead = [...this.#ahead, ...records.map((record) => new DeliveredRecord(record, this))];
+    this.aheadBytes += bytes;
+  }
+
+  /** Hands over what has been read, unless the partition is paused or nothing counts any more. */
+  release(sink: EventSink): void {
+    if (this.paused || this.#ahead.length === 0 || this.assignment.fetching.signal.aborted) return;
+    const records = this.#ahead;
+    this.#ahead = [];
+    this.aheadBytes = 0;
+    for (const { offset } of records) this.tracker.delivered(offset);
+    sink.records(this.at, records);
   }
 }
 

@@ -83,7 +83,10 @@ class KafkaSource implements EventSource {
   resume(partitions: readonly TopicPartition[]): void {
     for (const at of partitions) {
       const owned = this.#assignment?.partition(at);
-      if (owned) owned.paused = false;
+      if (owned === undefined) continue;
+      owned.paused = false;
+      // Not within the caller, who may be in the middle of something.
+      queueMicrotask(() => owned.release(this.#sink));
     }
     this.#assignment?.wake();
   }
@@ -100,12 +103,12 @@ class KafkaSource implements EventSource {
   }
 
   lag(): number | undefined {
-    let lag = 0;
-    for (const { highWatermark, position } of this.#assignment?.partitions.values() ?? []) {
-      if (highWatermark === undefined) return undefined;
-      lag += Math.max(0, highWatermark - position);
+    let sum = 0;
+    for (const { lag } of this.#assignment?.partitions.values() ?? []) {
+      if (lag === undefined) return undefined;
+      sum += lag;
     }
-    return this.#assignment === undefined ? undefined : lag;
+    return this.#assignment === undefined ? undefined : sum;
   }
 
   leave(): Promise<void> {

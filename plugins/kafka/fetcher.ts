@@ -9,7 +9,7 @@ import { decodeBatches } from "./records.ts";
 import { Attempts, type Troubles } from "./troubles.ts";
 
 const maxWaitMs = 500;
-/** While partitions of a broker are paused: how long one that is resumed may wait for the request under way. */
+/** While partitions of a broker rest: how long one that is resumed may wait for the request under way. */
 const pausedWaitMs = 100;
 const maxBytes = 10_485_760;
 
@@ -68,10 +68,14 @@ export class Fetcher {
     const { signal } = this.#assignment.fetching;
     const attempts = new Attempts(this.#troubles, this.#clock, `broker ${node}`, "cannot read");
     let turn = 0;
+    // Kafka 4.3 does not wake the first request for a partition when its first record comes: it lasts as long as it may.
+    let first = true;
     while (!signal.aborted) {
       const led = [...this.#assignment.partitions.values()].filter((owned) => owned.leader === node);
       if (led.length === 0) break;
-      const wanted = led.filter((owned) => !owned.paused);
+      // What rests is read ahead, so that it can go on at once; not all of it, for there may be many.
+      const room = led.reduce((bytes, owned) => bytes + owned.aheadBytes, 0) < maxBytes;
+      const wanted = led.filter((owned) => !owned.paused || (room && owned.aheadBytes === 0));
       if (wanted.length === 0) {
         await this.#assignment.sleep();
         continue;
@@ -79,7 +83,9 @@ export class Fetcher {
       try {
         // Another one first each time: the answer may be full before the last has had its turn.
         turn = (turn + 1) % wanted.length;
-        const answer = await this.#fetch(node, [...wanted.slice(turn), ...wanted.slice(0, turn)], led.length);
+        const waitMs = first ? 0 : wanted.length < led.length ? pausedWaitMs : maxWaitMs;
+        const answer = await this.#fetch(node, [...wanted.slice(turn), ...wanted.slice(0, turn)], waitMs);
+        first = false;
         for (const { topic, partitions } of answer) {
           for (const fetched of partitions) await this.#take(node, { topic, partition: fetched.partition }, fetched);
         }
@@ -94,9 +100,9 @@ export class Fetcher {
     attempts.succeeded();
   }
 
-  #fetch(node: number, wanted: readonly OwnedPartition[], led: number): Promise<Requests["fetch"][1]> {
+  #fetch(node: number, wanted: readonly OwnedPartition[], waitMs: number): Promise<Requests["fetch"][1]> {
     return this.#cluster.broker(node, "fetch", "fetch", {
-      maxWaitMs: wanted.length < led ? pausedWaitMs : maxWaitMs,
+      maxWaitMs: waitMs,
       maxBytes,
       topics: byTopic(
         wanted.map((owned) => ({ ...owned.at, owned })),
@@ -115,12 +121,8 @@ export class Fetcher {
     owned.highWatermark = fetched.highWatermark;
     const { records, nextOffset } = await decodeBatches(fetched.batches, owned.position, fetched.aborted, this.#decompress);
     if (this.#assignment.fetching.signal.aborted) return;
-    owned.position = nextOffset;
-    if (records.length > 0)
-      this.#sink.records(
-        owned.at,
-        records.map((record) => owned.deliver(record)),
-      );
+    owned.read(records, nextOffset, fetched.batches.length);
+    owned.release(this.#sink);
   }
 
   /** What the group has read up to is no longer there. From the earliest on, since the latest would skip what nobody has seen. */
