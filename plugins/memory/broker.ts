@@ -1,4 +1,5 @@
 import type { EventSink, EventSource, JoinRequest } from "../../core/index.ts";
+import { BrokerAwayError } from "./errors.ts";
 import { Group } from "./group.ts";
 import { PartitionLog, partitionOf, type StoredRecord } from "./log.ts";
 
@@ -6,6 +7,23 @@ import { PartitionLog, partitionOf, type StoredRecord } from "./log.ts";
 export class MemoryBroker {
   readonly #topics = new Map<string, readonly PartitionLog[]>();
   readonly #groups = new Map<string, Group>();
+  #away = false;
+
+  /** @throws BrokerAwayError during an outage */
+  demandPresence(): void {
+    if (this.#away) throw new BrokerAwayError();
+  }
+
+  /** An outage begins or ends, for everyone who is connected. */
+  setAway(away: boolean): void {
+    if (this.#away === away) return;
+    this.#away = away;
+    for (const group of this.#groups.values()) group.setOutage(away ? new BrokerAwayError() : undefined);
+  }
+
+  group(name: string): Group | undefined {
+    return this.#groups.get(name);
+  }
 
   /** The topic's partitions; a new topic gets `partitions` of them. */
   topic(name: string, partitions: number): readonly PartitionLog[] {
@@ -24,11 +42,13 @@ export class MemoryBroker {
   }
 
   append(log: PartitionLog, records: readonly StoredRecord[]): void {
+    this.demandPresence();
     for (const record of records) log.append(record);
     log.wakeReaders();
   }
 
   join(request: JoinRequest, partitions: number, sink: EventSink): EventSource {
+    this.demandPresence();
     let group = this.#groups.get(request.group);
     if (group === undefined) {
       group = new Group();
@@ -46,6 +66,7 @@ export class MemoryBroker {
     const groups = [...this.#groups.values()];
     this.#topics.clear();
     this.#groups.clear();
+    this.#away = false;
     for (const group of groups) group.dissolve(new Error("the memory space was cleared"));
   }
 }

@@ -14,6 +14,7 @@ export class MemoryPublisherDriver implements EventPublisherDriver {
   }
 
   async prepare(topic: string): Promise<void> {
+    this.#client.broker.demandPresence();
     this.#client.broker.topic(topic, this.#client.options.partitions);
   }
 

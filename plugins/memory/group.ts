@@ -1,59 +1,35 @@
-import {
-  type EventSink,
-  type EventSource,
-  type JoinRequest,
-  OffsetTracker,
-  type SourceRecord,
-  type TopicPartition,
-} from "../../core/index.ts";
-import { DeliveredRecord, type PartitionLog, type Reader } from "./log.ts";
-
-/** Records handed to the engine at a time: it can pause in between, and other partitions get their turn. */
-const batchSize = 256;
-
-/** One partition in the hands of one member, from `assigned` until it is given up. */
-class Assignment implements Reader {
-  readonly log: PartitionLog;
-  readonly member: Member;
-  readonly tracker = new OffsetTracker();
-  readonly start: number;
-  next: number;
-  paused = false;
-  /** Being given up: nothing more is delivered, but what finishes is still acknowledged. */
-  revoking = false;
-  released = false;
-
-  constructor(log: PartitionLog, member: Member, start: number) {
-    this.log = log;
-    this.member = member;
-    this.start = start;
-    this.next = start;
-  }
-
-  wake(): void {
-    this.member.wake();
-  }
-
-  get deliverable(): boolean {
-    return !this.paused && !this.revoking && !this.released && this.next < this.log.end;
-  }
-}
+import type { EventSink, JoinRequest } from "../../core/index.ts";
+import type { PartitionLog } from "./log.ts";
+import { Assignment, type Company, Member } from "./member.ts";
 
 /** The members that share partitions, and how far they have come. Positions outlive the members. */
-export class Group {
+export class Group implements Company {
   readonly #positions = new Map<PartitionLog, number>();
   readonly #owned = new Map<PartitionLog, Assignment>();
   readonly #members = new Set<Member>();
+  /** Members that have joined and have not been told their share yet, be it empty. */
+  readonly #fresh = new Set<Member>();
+  /** Where a forced rebalance moves partitions to, until they are there. */
+  readonly #moves = new Map<PartitionLog, Member>();
   #reconciling = false;
+  /** Why nothing works at present. */
+  #outage: Error | undefined;
+
+  get away(): boolean {
+    return this.#outage !== undefined;
+  }
+
+  get members(): readonly Member[] {
+    return [...this.#members];
+  }
 
   join(request: JoinRequest, logs: readonly PartitionLog[], sink: EventSink): Member {
     for (const log of logs) {
       // Fixed when the group first asks: with `latest`, whatever is appended after this join is delivered to someone.
       if (!this.#positions.has(log)) this.#positions.set(log, request.from === "latest" ? log.end : 0);
     }
-    const member = new Member(this, logs, sink);
-    this.#members.add(member);
-    this.#reconcileSoon();
+    const member = new Member(this, request, logs, sink);
+    this.#admit(member);
     return member;
   }
 
@@ -75,12 +51,49 @@ export class Group {
     if (assignment.tracker.position !== undefined) this.#positions.set(assignment.log, assignment.tracker.position);
   }
 
+  /** During an outage nothing moves, is delivered or acknowledged. */
+  setOutage(error: Error | undefined): void {
+    this.#outage = error;
+    for (const member of this.#members) member.showOutage(error);
+    if (error === undefined) this.#reconcileSoon();
+  }
+
+  /** Asks every partition back and gives it to the member after the one that had it; a single member gets all of its own again. */
+  rebalance(): void {
+    const revoked = new Map<Member, Assignment[]>();
+    for (const [log, owned] of this.#owned) {
+      if (owned.revoking) continue;
+      const candidates = [...this.#members].filter((member) => member.logs.includes(log));
+      this.#moves.set(log, candidates[(candidates.indexOf(owned.member) + 1) % candidates.length] as Member);
+      append(revoked, owned.member, owned);
+    }
+    this.#revoke(revoked);
+  }
+
+  /** Throws a member out, as after a session that it missed: its partitions are others' at once. What is returned lets it in again. */
+  expel(member: Member): () => void {
+    const lost = [...member.assignments.values()];
+    this.leave(member);
+    void member.revoke(lost, true);
+    return () => {
+      if (member.gone || this.#members.has(member)) return;
+      member.showOutage(this.#outage);
+      this.#admit(member);
+    };
+  }
+
+  #admit(member: Member): void {
+    this.#members.add(member);
+    this.#fresh.add(member);
+    this.#reconcileSoon();
+  }
+
   #reconcileSoon(): void {
     if (this.#reconciling) return;
     this.#reconciling = true;
     queueMicrotask(() => {
       this.#reconciling = false;
-      this.#reconcile();
+      if (!this.away) this.#reconcile();
     });
   }
 
@@ -88,26 +101,31 @@ export class Group {
   #reconcile(): void {
     const revoked = new Map<Member, Assignment[]>();
     const assigned = new Map<Member, Assignment[]>();
+    for (const member of this.#fresh) if (this.#members.has(member)) assigned.set(member, []);
+    this.#fresh.clear();
     for (const [log, member] of this.#balance()) {
       const owned = this.#owned.get(log);
       if (owned === undefined) {
         const assignment = new Assignment(log, member, this.#positions.get(log) as number);
         this.#owned.set(log, assignment);
+        this.#moves.delete(log);
         log.readers.add(assignment);
         member.assignments.set(log.lane, assignment);
         append(assigned, member, assignment);
-      } else if (owned.member !== member && !owned.revoking) {
-        owned.revoking = true;
-        append(revoked, owned.member, owned);
-      }
+      } else if (owned.member !== member && !owned.revoking) append(revoked, owned.member, owned);
     }
+    this.#revoke(revoked);
+    for (const [member, assignments] of assigned) member.assign(assignments);
+  }
+
+  #revoke(revoked: ReadonlyMap<Member, readonly Assignment[]>): void {
     for (const [member, assignments] of revoked) {
-      void member.revoke(assignments).then(() => {
+      for (const assignment of assignments) assignment.revoking = true;
+      void member.revoke(assignments, false).then(() => {
         for (const assignment of assignments) this.#release(assignment);
         this.#reconcileSoon();
       });
     }
-    for (const [member, assignments] of assigned) member.assign(assignments);
   }
 
   /** Who should have which partition: only members that subscribed to its topic, evenly, moving as little as possible. */
@@ -131,7 +149,9 @@ export class Group {
     const free: PartitionLog[] = [];
     for (const log of candidates.keys()) {
       const owned = this.#owned.get(log);
-      if (owned !== undefined && !owned.revoking) give(log, owned.member);
+      const mover = this.#moves.get(log);
+      if (mover !== undefined && this.#members.has(mover)) give(log, mover);
+      else if (owned !== undefined && !owned.revoking) give(log, owned.member);
       else free.push(log);
     }
     for (const log of free) give(log, lightest(candidates.get(log) as Member[]));
@@ -156,117 +176,6 @@ export class Group {
     assignment.member.assignments.delete(assignment.log.lane);
     this.#owned.delete(assignment.log);
   }
-}
-
-/** One membership: what the engine holds as its source. */
-export class Member implements EventSource {
-  readonly logs: readonly PartitionLog[];
-  /** By lane. */
-  readonly assignments = new Map<string, Assignment>();
-  readonly #group: Group;
-  readonly #sink: EventSink;
-  readonly #left: Promise<void>;
-  #leave!: () => void;
-  #gone = false;
-  #awake = false;
-
-  constructor(group: Group, logs: readonly PartitionLog[], sink: EventSink) {
-    this.#group = group;
-    this.logs = logs;
-    this.#sink = sink;
-    this.#left = new Promise((resolve) => {
-      this.#leave = resolve;
-    });
-  }
-
-  pause(partitions: readonly TopicPartition[]): void {
-    for (const partition of partitions) {
-      const assignment = this.#find(partition);
-      if (assignment) assignment.paused = true;
-    }
-  }
-
-  resume(partitions: readonly TopicPartition[]): void {
-    for (const partition of partitions) {
-      const assignment = this.#find(partition);
-      if (assignment) assignment.paused = false;
-    }
-    this.wake();
-  }
-
-  async acknowledge(records: readonly SourceRecord[]): Promise<void> {
-    const moved = new Set<Assignment>();
-    for (const record of records) {
-      const reader = DeliveredRecord.readerOf(record);
-      const assignment = reader instanceof Assignment ? reader : this.#find(record);
-      if (assignment === undefined || assignment.released || assignment.member !== this) continue;
-      // An offset of an earlier assignment must not settle one that is yet to be delivered again.
-      if (record.offset < assignment.start || record.offset >= assignment.next) continue;
-      if (assignment.tracker.settle(record.offset)) moved.add(assignment);
-    }
-    for (const assignment of moved) this.#group.commit(assignment);
-  }
-
-  lag(): number {
-    let lag = 0;
-    for (const assignment of this.assignments.values()) lag += assignment.log.end - assignment.next;
-    return lag;
-  }
-
-  async leave(): Promise<void> {
-    this.#gone = true;
-    this.#group.leave(this);
-    this.#leave();
-  }
-
-  assign(assignments: readonly Assignment[]): void {
-    this.#sink.assigned(assignments.map(place));
-    this.wake();
-  }
-
-  /** Resolves when the engine has let go, or has left meanwhile. */
-  async revoke(assignments: readonly Assignment[]): Promise<void> {
-    await Promise.race([this.#sink.revoked(assignments.map(place), { lost: false }), this.#left]);
-  }
-
-  fail(error: Error): void {
-    if (this.#gone) return;
-    this.#gone = true;
-    this.#leave();
-    this.#sink.failed(error);
-  }
-
-  /** Delivers in a later turn of the event loop, so never inside a publisher's `send`. */
-  wake(): void {
-    if (this.#awake) return;
-    this.#awake = true;
-    setImmediate(() => {
-      this.#awake = false;
-      this.#deliver();
-    });
-  }
-
-  #deliver(): void {
-    let more = false;
-    for (const assignment of [...this.assignments.values()]) {
-      if (this.#gone) return;
-      if (!assignment.deliverable) continue;
-      const records = assignment.log.read(assignment.next, batchSize, assignment);
-      for (const record of records) assignment.tracker.delivered(record.offset);
-      assignment.next += records.length;
-      this.#sink.records(place(assignment), records);
-      more ||= assignment.deliverable;
-    }
-    if (more) this.wake();
-  }
-
-  #find({ topic, partition }: TopicPartition): Assignment | undefined {
-    return this.assignments.get(`${topic}/${partition}`);
-  }
-}
-
-function place({ log }: Assignment): TopicPartition {
-  return { topic: log.topic, partition: log.partition };
 }
 
 function append<Key, Value>(lists: Map<Key, Value[]>, key: Key, value: Value): void {

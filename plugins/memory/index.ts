@@ -1,9 +1,11 @@
 import { definePlugin } from "../../core/index.ts";
 import { openClient } from "./client.ts";
+import { classifyMemoryError } from "./errors.ts";
 import { MemoryPublisherDriver } from "./event-publisher.ts";
 import { MemorySubscriberDriver } from "./event-subscriber.ts";
 import { memoryOptions } from "./options.ts";
 
+export { type MemoryFaults, memoryFaults } from "./faults.ts";
 export { clearMemorySpace } from "./spaces.ts";
 
 export const plugin = definePlugin({
@@ -13,6 +15,8 @@ export const plugin = definePlugin({
   options: memoryOptions,
   open: openClient,
   close: (client) => client.close(),
+  check: (client) => client.broker.demandPresence(),
+  classify: classifyMemoryError,
   provides: {
     eventPublisher: (client) => new MemoryPublisherDriver(client),
     eventSubscriber: (client) => new MemorySubscriberDriver(client),

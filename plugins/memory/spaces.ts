@@ -17,13 +17,7 @@ const privateSpaces = new WeakMap<object, Space>();
 
 /** The named space of this process, or without a name the one of the registry that `scope` stands for. */
 export function enterSpace(name: string | undefined, scope: object): SpaceLease {
-  const spaces = name === undefined ? privateSpaces : namedSpaces();
-  const key = (name ?? scope) as never;
-  let space = spaces.get(key);
-  if (space === undefined) {
-    space = { broker: new MemoryBroker(), users: 0 };
-    spaces.set(key, space);
-  }
+  const space = name === undefined ? spaceIn(privateSpaces, scope) : spaceIn(namedSpaces(), name);
   const { broker } = space;
   space.users += 1;
   let released = false;
@@ -40,8 +34,22 @@ export function enterSpace(name: string | undefined, scope: object): SpaceLease 
   };
 }
 
+/** The broker of a named space, whether or not anything is open on it. */
+export function namedBroker(name: string): MemoryBroker {
+  return spaceIn(namedSpaces(), name).broker;
+}
+
+function spaceIn<Key>(spaces: { get(key: Key): Space | undefined; set(key: Key, space: Space): unknown }, key: Key): Space {
+  let space = spaces.get(key);
+  if (space === undefined) {
+    space = { broker: new MemoryBroker(), users: 0 };
+    spaces.set(key, space);
+  }
+  return space;
+}
+
 /**
- * Forgets everything that a named space holds: topics, records, groups. Subscriptions that are still reading from it
+ * Forgets everything that a named space holds: topics, records, groups, an outage. Subscriptions that are still reading from it
  * fail; providers that are open on it go on with the empty space. An unknown name is no error.
  */
 export function clearMemorySpace(name: string): void {
