@@ -85,12 +85,16 @@ interface Surroundings {
   readonly clock?: Clock;
   readonly settings?: object;
   readonly env?: Record<string, string>;
+  /** The same plugin's driver of the other protocol. */
+  readonly publisher?: EventPublisherDriver;
+  /** A secret of the provider. */
+  readonly secret?: string;
 }
 
 async function openService(
   protocol: "eventPublisher" | "eventSubscriber",
   driver: EventPublisherDriver | EventSubscriberDriver,
-  { clock, settings, env }: Surroundings,
+  { clock, settings, env, publisher, secret }: Surroundings,
 ) {
   const lines: LogLine[] = [];
   const at = (level: LogLine["level"]) => (fields: object, message: string) =>
@@ -100,13 +104,21 @@ async function openService(
     name: "fake",
     apiVersion: 1,
     summary: "Does as the test says.",
-    options: { type: "object", additionalProperties: false, properties: {} },
+    options: {
+      type: "object",
+      additionalProperties: false,
+      properties: { password: { type: "string", writeOnly: true, description: "Of the broker." } },
+    },
     open: () => undefined,
     classify: (error) => (error instanceof ClientError ? error.code : undefined),
-    provides: { [protocol]: () => driver },
+    provides: { ...(publisher && { eventPublisher: () => publisher }), [protocol]: () => driver },
   });
   const registry = await openRegistry({
-    config: { service: { name: "shop", instance: "7" }, protocols: { [protocol]: { provider: "fake", ...settings } } },
+    config: {
+      service: { name: "shop", instance: "7" },
+      providers: { broker: { plugin: "fake", options: { ...(secret !== undefined && { password: secret }) } } },
+      protocols: { [protocol]: { provider: "broker", ...settings } },
+    },
     env: env ?? {},
     plugins: [plugin],
     logger,

@@ -120,7 +120,7 @@ describe("payloads", () => {
   ];
   for (const [what, payload, message] of unwritable) {
     it(`refuse ${what}, naming where it is`, async () => {
-      assert.equal(await refusal(payload), `eventPublisher (provider "fake", plugin fake): publish: ${message}`);
+      assert.equal(await refusal(payload), `eventPublisher (provider "broker", plugin fake): publish: ${message}`);
     });
   }
 

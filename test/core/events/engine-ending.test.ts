@@ -29,7 +29,7 @@ describe("failure under the policy stop", () => {
       assert.ok(isHexkitError(error, "ERR_HEXKIT_EVENT_FAILED"));
       assert.match(
         error.message,
-        /^eventSubscriber \(provider "fake", plugin fake\): event [0-9a-f-]{36} of type "made" at topic "orders", partition 0, offset 1 failed: no such order$/,
+        /^eventSubscriber \(provider "broker", plugin fake\): event [0-9a-f-]{36} of type "made" at topic "orders", partition 0, offset 1 failed: no such order$/,
       );
       assert.equal(error.cause, cause);
       return true;
@@ -468,7 +468,7 @@ describe("a source that gives up", () => {
     await all.handlers.end("a0");
     await assert.rejects(all.subscription.done, (error) => {
       assert.ok(error instanceof HexkitError);
-      assert.equal(error.message, 'eventSubscriber (provider "fake", plugin fake): consume as group "shop" failed: fenced off');
+      assert.equal(error.message, 'eventSubscriber (provider "broker", plugin fake): consume as group "shop" failed: fenced off');
       return true;
     });
     assert.deepEqual(all.member.acknowledged, ["orders/0@0"]);

@@ -85,7 +85,7 @@ describe("joining", () => {
     const subscription = service.api.subscribe(new Handlers());
     await assert.rejects(subscription.done, (error) => {
       assert.ok(isHexkitError(error, "ERR_HEXKIT_PERMISSION_DENIED"));
-      assert.match(error.message, /^eventSubscriber \(provider "fake", plugin fake\): subscribe group "shop" to orders failed: not you$/);
+      assert.match(error.message, /^eventSubscriber \(provider "broker", plugin fake\): subscribe group "shop" to orders failed: not you$/);
       return true;
     });
     assert.equal(subscription.state, "failed");

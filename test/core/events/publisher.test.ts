@@ -164,7 +164,7 @@ describe("outcomes", () => {
     (await driver.next()).answer(undefined, denied(), undefined);
     assert.deepEqual(await calls.settled(3), { 1: "stored", 2: "ERR_HEXKIT_PERMISSION_DENIED", 3: "stored" });
     const error = calls.errors.get("2") as HexkitError;
-    assert.match(error.message, /^eventPublisher \(provider "fake", plugin fake\): publish to topic "t" failed: not you$/);
+    assert.match(error.message, /^eventPublisher \(provider "broker", plugin fake\): publish to topic "t" failed: not you$/);
     assert.ok(error.cause instanceof Error, "the client's own error is the cause");
   });
 
@@ -705,7 +705,7 @@ describe("arguments", () => {
       await using service = await openPublisher(driver);
       const error = await rejection(service.api.publish({ ...event(1), ...change } as OutgoingEvent), code);
       assert.match(error.message, message);
-      assert.match(error.message, /^eventPublisher \(provider "fake", plugin fake\): publish: /);
+      assert.match(error.message, /^eventPublisher \(provider "broker", plugin fake\): publish: /);
       assert.equal(driver.prepared.length, 0);
     });
   }

@@ -1,7 +1,26 @@
 import assert from "node:assert/strict";
-import type { EventContext, ReceivedEvent, SubscriberSettings, Subscription, Translator } from "../../../core/index.ts";
+import { mock } from "node:test";
+import type {
+  AnyTranslator,
+  EventContext,
+  ReceivedEvent,
+  Registry,
+  SubscriberSettings,
+  Subscription,
+  Translator,
+} from "../../../core/index.ts";
 import { type Deferred, deferred } from "../../../core/promise.ts";
-import { at, FakeSubscriberDriver, type LogLine, type Membership, openSubscriber, type RawParts, record, turns } from "./bench.ts";
+import {
+  at,
+  type FakePublisherDriver,
+  FakeSubscriberDriver,
+  type LogLine,
+  type Membership,
+  openSubscriber,
+  type RawParts,
+  record,
+  turns,
+} from "./bench.ts";
 
 /** A translator whose handlers the test ends, one by one. */
 export class Handlers implements Translator {
@@ -51,6 +70,8 @@ export class Handlers implements Translator {
 }
 
 export interface Stage extends AsyncDisposable {
+  readonly driver: FakeSubscriberDriver;
+  readonly registry: Registry;
   readonly subscription: Subscription;
   readonly member: Membership;
   readonly handlers: Handlers;
@@ -59,17 +80,25 @@ export interface Stage extends AsyncDisposable {
   deliver(partition: number, records: readonly (readonly [key: string, offset: number, parts?: RawParts])[]): void;
 }
 
+interface Setting {
+  readonly partitions?: number;
+  readonly handlers?: Handlers;
+  readonly translators?: AnyTranslator | readonly AnyTranslator[];
+  readonly publisher?: FakePublisherDriver;
+  readonly secret?: string;
+}
+
 /** A subscription that has joined, with partition 0 of topic orders (and more if asked). */
-export async function stage(
-  settings: Partial<SubscriberSettings> = {},
-  { partitions = 1, handlers = new Handlers() } = {},
-): Promise<Stage> {
+export async function stage(settings: Partial<SubscriberSettings> = {}, setting: Setting = {}): Promise<Stage> {
+  const { partitions = 1, handlers = new Handlers(), translators = handlers, publisher, secret } = setting;
   const driver = new FakeSubscriberDriver();
-  const service = await openSubscriber(driver);
-  const subscription = service.api.subscribe(handlers, { commitEvery: 1, ...settings });
+  const service = await openSubscriber(driver, { ...(publisher && { publisher }), ...(secret && { secret }) });
+  const subscription = service.api.subscribe(translators, { commitEvery: 1, ...settings });
   const member = await driver.member();
   member.sink.assigned(Array.from({ length: partitions }, (_, partition) => at("orders", partition)));
   return {
+    driver,
+    registry: service.registry,
     subscription,
     member,
     handlers,
@@ -83,6 +112,26 @@ export async function stage(
       await service.registry.close({ timeoutMs: 1 }).catch(() => undefined);
     },
   };
+}
+
+/** A stage on which time goes by only when the test says so. */
+export async function onStage(
+  settings: Partial<SubscriberSettings>,
+  setting: Setting,
+  play: (all: Stage, tick: (ms: number) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1_700_000_000_000 });
+  let all: Stage | undefined;
+  try {
+    all = await stage(settings, setting);
+    await play(all, async (ms) => {
+      mock.timers.tick(ms);
+      await turns();
+    });
+  } finally {
+    mock.timers.reset();
+    await all?.[Symbol.asyncDispose]();
+  }
 }
 
 export const logged = (lines: readonly LogLine[], level: LogLine["level"] = "warn"): string[] =>
