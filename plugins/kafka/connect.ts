@@ -28,10 +28,9 @@ export interface KafkaClient {
  * Connects to the first broker that answers. @throws the error of the brokers if none does; ERR_HEXKIT_CONFIG_INVALID for
  * heartbeats that are too rare; ERR_HEXKIT_PACKAGE_MISSING if the package of the compression cannot be loaded.
  */
-export async function connect(options: KafkaOptions, context: ProviderContext): Promise<KafkaClient> {
+export async function connect(options: KafkaOptions, context: ProviderContext, codecs = new Codecs()): Promise<KafkaClient> {
   const { compression, connectTimeoutMs, requestTimeoutMs, sasl } = options;
   checkHeartbeats(options);
-  const codecs = new Codecs();
   const codec = compression === "none" ? undefined : await codecs.get(compression);
   const wire = await createWire({ tls: tlsOf(options.tls), sasl, connectTimeoutMs, requestTimeoutMs }, context.logger);
   const bootstrap = options.brokers.map(addressOf);

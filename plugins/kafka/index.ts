@@ -11,7 +11,7 @@ export const plugin = definePlugin({
   summary: "Apache Kafka 2.8 or later",
   options: kafkaOptions,
   package: { name: "kafkajs", range: "~2.2.4" },
-  open: connect,
+  open: (options, context) => connect(options, context),
   close: (client) => client.close(),
   check: (client, signal) => client.ping(signal),
   classify: classifyKafkaError,

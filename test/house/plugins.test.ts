@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { builtinPlugins } from "../../core/loader.ts";
 import type { Plugin } from "../../core/plugin.ts";
+import { codecInstalls } from "../../plugins/kafka/codecs.ts";
 import { manifest, root } from "./packed-package.ts";
 
 // What is stated twice drifts unless a test compares it.
@@ -26,7 +27,8 @@ describe("the plugins of this package", () => {
 
   it("bring every peer that the package names", async () => {
     const all = await Promise.all(builtinPlugins.map((name) => import(`../../plugins/${name}/index.ts`)));
-    const packages = all.flatMap(({ plugin }) => (plugin as Plugin).package?.name ?? []);
-    assert.deepEqual(Object.keys(manifest().peerDependencies ?? {}).sort(), packages.sort());
+    const packages = all.flatMap(({ plugin }) => (plugin as Plugin).package ?? []);
+    const expected = [...packages, ...Object.values(codecInstalls)].map(({ name, range }): [string, string] => [name, range]);
+    assert.deepEqual(manifest().peerDependencies, Object.fromEntries(expected));
   });
 });

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { type EventContext, openRegistry, type ReceivedEvent } from "../../core/index.ts";
+import { plugin } from "../../plugins/kafka/index.ts";
 import type { ScriptedKafka } from "./kafka.mjs";
 import { startKafka } from "./kafka.mjs";
 import { bareKafkajs, createTopic, openProvider, outgoing, Reader, sendAll, uniqueName, until } from "./kafka.ts";
@@ -98,6 +100,83 @@ test("a member that is thrown out of its group says that its partitions are lost
   await reader.source.leave();
   assert.deepEqual(reader.failures, []);
 });
+
+/** A registry whose subscription notes what its handler got. */
+async function subscribed(handle: (event: ReceivedEvent, context: EventContext) => void | Promise<void>) {
+  const [topic, group] = [uniqueName(), uniqueName("group")];
+  await createTopic(topic, 1, brokers);
+  const registry = await openRegistry({
+    config: {
+      service: { name: group },
+      log: { level: "silent" },
+      providers: { events: { plugin: "kafka", options: { brokers, sessionTimeoutMs: 6_000, heartbeatIntervalMs: 200 } } },
+      protocols: { eventPublisher: "events", eventSubscriber: "events" },
+    },
+    env: {},
+    plugins: [plugin],
+  });
+  const seen: { readonly n: number; readonly aborted: () => boolean }[] = [];
+  const subscription = registry.get("eventSubscriber").subscribe({
+    topics: [topic],
+    types: ["counted"],
+    consume: (event, context) => {
+      seen.push({ n: (event.payload as { n: number }).n, aborted: () => context.signal.aborted });
+      return handle(event, context);
+    },
+  });
+  const publish = (n: number): Promise<void> =>
+    registry.get("eventPublisher").publish({ topic, type: "counted", key: `key-${n}`, payload: { n } });
+  return { topic, group, registry, subscription, seen, publish };
+}
+
+test("a member that is thrown out while a handler is slow: told to end, never committed, delivered again", async () => {
+  let slow = true;
+  let end = (): void => {};
+  const { topic, group, registry, subscription, seen, publish } = await subscribed(async () => {
+    if (slow) await new Promise<void>((resolve) => (end = resolve));
+  });
+  await using _ = registry;
+  await publish(1);
+  await until("the handler", () => seen.length === 1);
+  const { memberId } = await memberOf(group);
+  await expel(group, memberId);
+  await until("the handler to be told", () => seen[0]?.aborted() === true);
+  slow = false;
+  await until("the event again", () => seen.length === 2);
+  end();
+  await publish(2);
+  await until("the next event", () => seen.length === 3);
+  await subscription.stop();
+  assert.deepEqual(
+    seen.map(({ n }) => n),
+    [1, 1, 2],
+  );
+  assert.equal(await committedAt(topic, group), 2);
+});
+
+test("a member whose event loop stood still for longer than its session joins again by itself", async () => {
+  let block = true;
+  const { topic, group, registry, subscription, seen, publish } = await subscribed(() => {
+    if (block) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 8_000);
+    block = false;
+  });
+  await using _ = registry;
+  await publish(1);
+  await until("the block to be over", () => !block);
+  await publish(2);
+  await until("the next event", () => seen.some(({ n }) => n === 2));
+  assert.notEqual(subscription.state, "failed");
+  await subscription.stop();
+  assert.equal(await committedAt(topic, group), 2);
+});
+
+async function committedAt(topic: string, groupId: string): Promise<number> {
+  const admin = bareKafkajs(brokers).admin();
+  await admin.connect();
+  const [found] = await admin.fetchOffsets({ groupId, topics: [topic] });
+  await admin.disconnect();
+  return Number(found?.partitions[0]?.offset);
+}
 
 async function memberOf(group: string): Promise<{ memberId: string }> {
   const admin = bareKafkajs(brokers).admin();

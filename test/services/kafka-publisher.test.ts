@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { openRegistry } from "../../core/index.ts";
+import { plugin } from "../../plugins/kafka/index.ts";
 import { partitionOf } from "../../plugins/kafka/partitioner.ts";
-import { bareKafkajs, createTopic, openProvider, outgoing, Reader, sendAll, text, uniqueName, until } from "./kafka.ts";
+import { bareKafkajs, createTopic, openProvider, outgoing, Reader, sendAll, servers, text, uniqueName, until } from "./kafka.ts";
 
 const isCode =
   (type: string) =>
@@ -111,12 +113,39 @@ test("of one send, only the record that the broker finds too large fails, and wh
   assert.deepEqual(reader.values, ["0", "1", "2", "4"]);
 });
 
-test("compressed batches carry what the limit would refuse, and every client reads them", async () => {
-  await using provider = await openProvider({ compression: "gzip", maxMessageBytes: 10_000_000 });
+for (const compression of ["none", "gzip", "snappy", "lz4", "zstd"] as const) {
+  const refused = compression === "none";
+  test(`with the limit raised, a payload that compresses well ${refused ? "is refused by the broker without compression" : `passes by ${compression}`}`, async () => {
+    await using registry = await openRegistry({
+      config: {
+        service: { name: "tested" },
+        log: { level: "silent" },
+        providers: { events: { plugin: "kafka", options: { brokers: servers.plain, compression, maxMessageBytes: 10_000_000 } } },
+        protocols: { eventPublisher: "events" },
+      },
+      env: {},
+      plugins: [plugin],
+    });
+    await using provider = await openProvider();
+    const topic = uniqueName();
+    await createTopic(topic);
+    const payload = { text: "x".repeat(3_000_000) };
+    const published = registry.get("eventPublisher").publish({ topic, type: "large", key: "k", payload });
+    if (refused) return assert.rejects(published, { code: "ERR_HEXKIT_MESSAGE_TOO_LARGE" });
+    await published;
+    const reader = await Reader.join(provider.subscriber, uniqueName("group"), [topic]);
+    await until("the record", () => reader.seen.length === 1);
+    await reader.source.leave();
+    assert.deepEqual(JSON.parse(reader.values[0] as string), payload);
+  });
+}
+
+test("kafkajs reads gzip batches", async () => {
+  await using provider = await openProvider({ compression: "gzip" });
   const topic = uniqueName();
   await createTopic(topic);
-  const large = `"${"x".repeat(3_000_000)}"`;
-  await sendAll(provider.publisher, [outgoing(topic, "k", large, [["h", "1"]])]);
+  const text = "x".repeat(10_000);
+  await sendAll(provider.publisher, [outgoing(topic, "k", text, [["h", "1"]])]);
   const consumer = bareKafkajs().consumer({ groupId: uniqueName("group"), maxWaitTimeInMs: 200 });
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
@@ -124,7 +153,7 @@ test("compressed batches carry what the limit would refuse, and every client rea
     void consumer.run({ eachMessage: async ({ message }) => resolve(String(message.value)) });
   });
   await consumer.disconnect();
-  assert.equal(value, large);
+  assert.equal(value, text);
 });
 
 test("a call ends when its signal aborts, without waiting for the broker", async () => {

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Kafka, logLevel, Partitioners } from "kafkajs";
 import {
+  type Clock,
   type EventPublisherDriver,
   type EventSink,
   type EventSource,
@@ -15,6 +16,7 @@ import {
   type TopicPartition,
 } from "../../core/index.ts";
 import type { Cluster } from "../../plugins/kafka/cluster.ts";
+import { Codecs } from "../../plugins/kafka/codecs.ts";
 import { connect } from "../../plugins/kafka/connect.ts";
 import { KafkaPublisherDriver } from "../../plugins/kafka/event-publisher.ts";
 import { KafkaSubscriberDriver } from "../../plugins/kafka/event-subscriber.ts";
@@ -92,19 +94,22 @@ export interface Provider extends AsyncDisposable {
 }
 
 /** The bare drivers over a connected provider. */
-export async function openProvider(options: Partial<KafkaOptions> = {}, instance = "001"): Promise<Provider> {
+export async function openProvider(
+  options: Partial<KafkaOptions> = {},
+  { clock = systemClock, codecs = new Codecs() }: { clock?: Clock; codecs?: Codecs } = {},
+): Promise<Provider> {
   const lines: LogLine[] = [];
   const closing = new AbortController();
   const context: ProviderContext = {
     provider: "events",
     plugin: "kafka",
-    service: { name: "tested", instance },
+    service: { name: "tested", instance: "001" },
     logger: recordingLogger(lines),
-    clock: systemClock,
+    clock,
     signal: closing.signal,
     scope: {},
   };
-  const client = await connect(kafkaOptions(options), context);
+  const client = await connect(kafkaOptions(options), context, codecs);
   return {
     publisher: new KafkaPublisherDriver(client, context),
     subscriber: new KafkaSubscriberDriver(client, context),
