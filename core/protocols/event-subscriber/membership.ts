@@ -65,9 +65,9 @@ export class Membership {
     if (ended.aborted) return;
     const generation = this.#restarts;
     try {
-      const joining = driver.join(request, this.#sink(generation));
-      this.#joining = joining;
-      const source = await joining;
+      // Known before it begins: a source that gives up while it joins is to be left as well.
+      this.#joining = Promise.resolve().then(() => driver.join(request, this.#sink(generation)));
+      const source = await this.#joining;
       // Whoever went on without it leaves it.
       if (ended.aborted || generation !== this.#restarts) return;
       this.#source = source;

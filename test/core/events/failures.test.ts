@@ -197,7 +197,7 @@ describe("dead letters", () => {
         assert.deepEqual([letter.topic, letter.key, letter.type], ["shop-dlq", "k", "order"]);
         assert.deepEqual([letter.originalTopic, letter.service, letter.attempts, letter.redrives], ["orders", "shop", 3, 0]);
         assert.equal(letter.headers.correlation_id, "0e6b1c4a-8a5f-4d0e-9a64-0f6f3a4f6a11");
-        assert.equal(letter.headers["tenant"], "blue");
+        assert.equal(letter.headers.tenant, "blue");
         assert.equal(letter.error.class, "TypeError");
         assert.equal(letter.error.message, "Gr\\u00f6\\u00dfe \\u2717 unbekannt");
         assert.match(letter.error.stack, /failures\.test/);
@@ -257,7 +257,7 @@ describe("dead letters", () => {
     assert.equal(letters[0]?.firstEventId, events[0]?.eventId);
     assert.deepEqual([...new Set(events.map(({ topic }) => topic))], ["orders"]);
     for (const { headers } of events.slice(1)) {
-      assert.equal(headers["tenant"], "blue");
+      assert.equal(headers.tenant, "blue");
       for (const name of ["exc_class", "exc_msg", "exc_stack", "service", "original_topic", "failed_at"])
         assert.equal(headers[name], undefined, name);
     }
