@@ -2,31 +2,12 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { isHexkitError, type Registry, type Subscription } from "hexkit";
-import { Partitioners } from "kafkajs";
+import type { Message } from "kafkajs";
 import { uniqueName } from "../services/kafka.ts";
 import { numberOf, publishBurst } from "./flow.ts";
 import { Journal, machineMs } from "./journal.ts";
-import { type Scenario, type Stage, type StoredRecord, seconds, sum, within } from "./stage.ts";
+import { type Scenario, type StoredRecord, seconds, sum, within } from "./stage.ts";
 import { assertExact, judge } from "./verdict.ts";
-
-interface Message {
-  readonly key: Buffer | string | null;
-  readonly value: Buffer | string | null;
-  readonly partition?: number;
-  readonly headers?: Record<string, string | Buffer>;
-}
-
-/** Writes records that no publisher of ours would write. */
-async function writer(
-  stage: Stage,
-): Promise<{ write(topic: string, messages: readonly Message[]): Promise<void>; close(): Promise<void> }> {
-  const producer = stage.kafka().producer({ createPartitioner: Partitioners.DefaultPartitioner });
-  await producer.connect();
-  return {
-    write: async (topic, messages) => void (await producer.send({ topic, messages: [...messages] })),
-    close: () => producer.disconnect(),
-  };
-}
 
 function eventHeaders(): Record<string, string> {
   return { type: "thing", event_id: randomUUID(), correlation_id: randomUUID() };
@@ -61,7 +42,7 @@ export const poison: Scenario = {
       ["event that outgrows the limit in ASCII", { key: "k", value: JSON.stringify({ fails: true, filling: "é".repeat(300_000) }) }],
       ["non-ASCII error text and header", { key: "k", value: '{"fails":true,"who":"Zoë"}', headers: { città: "perché" } }],
     ];
-    const bare = await writer(stage);
+    const bare = await stage.writer();
     const written = new Map<string, { what: string; headers: Record<string, string> }>();
     const good: string[] = [];
     for (let round = 0; round < rounds; round += 1) {
@@ -70,13 +51,15 @@ export const poison: Scenario = {
         written.set(headers.event_id as string, { what, headers });
         const next = eventHeaders();
         good.push(next.event_id as string);
-        await bare.write(topic, [
-          { ...message, headers },
-          { key: "k", value: '{"n":2}', headers: next },
-        ]);
+        await bare.send({
+          topic,
+          messages: [
+            { ...message, headers },
+            { key: "k", value: '{"n":2}', headers: next },
+          ],
+        });
       }
     }
-    await bare.close();
     const handled: string[] = [];
     const begin = performance.now();
     const subscription = registry.get("eventSubscriber").subscribe({
@@ -111,8 +94,7 @@ export const poison: Scenario = {
       poison: poisoned,
       deadLettered: letters.length,
       handled: handled.length,
-      duplicates: 0,
-      orderViolations: 0,
+      duplicates: handled.length - new Set(handled).size,
       tookS: seconds(tookMs),
     };
   },
@@ -187,7 +169,7 @@ export const onePartitionFails: Scenario = {
       },
     });
     await within(30_000, "an assignment", () => subscription.state === "running");
-    const bare = await writer(stage);
+    const bare = await stage.writer();
     const begin = machineMs();
     let n = 0;
     while (machineMs() - begin < forMs) {
@@ -197,11 +179,10 @@ export const onePartitionFails: Scenario = {
         journal.sent(headers.event_id as string, key, n);
         return { key, value: JSON.stringify({ n }), partition, headers };
       });
-      await bare.write(topic, messages);
+      await bare.send({ topic, messages });
       for (const { headers } of messages) journal.acknowledged(headers.event_id as string);
       await delay(everyMs);
     }
-    await bare.close();
     const others = journal.runs.filter(({ key }) => !key.startsWith("p0"));
     const { retried, handled } = subscription.stats();
     assert.ok(retried > 10, "partition 0 failed all the time");
@@ -289,6 +270,9 @@ export const cancelledRetry: Scenario = {
       assert.deepEqual(await stage.committed(name, topic), await stage.ends(topic));
       figures.sent += verdict.sent;
       figures.handled += verdict.handled;
+      figures.duplicates += verdict.duplicates;
+      figures.orderViolations += verdict.orderViolations;
+      figures.deadLettered += deadLettered;
       figures[by === "stop" ? "cancelledByStop" : "cancelledByRebalance"] = events;
     }
     return figures;
@@ -349,10 +333,8 @@ export const exhausted: Scenario = {
     const again = subscribe(restarted, true);
     await within(60_000, "what is new", () => again.stats().handled === 30);
     await again.stop();
-    assert.ok(
-      journal.runs.slice(ranBefore).every(({ n }) => n === 1_000_001),
-      "what was skipped came again",
-    );
+    const seenAfterRestart = journal.runs.slice(ranBefore).filter(({ n }) => n !== 1_000_001).length;
+    assert.equal(seenAfterRestart, 0, "what was skipped came again");
 
     // The twin: another group, under stop.
     const twin = uniqueName("service");
@@ -366,7 +348,7 @@ export const exhausted: Scenario = {
     assert.equal(failing.state, "failed");
     const committed = await stage.committed(twin, topic);
     const fatal = new Set(journal.runs.slice(ranSkipping).flatMap(({ id, attempt }) => (attempt === 3 ? [id] : [])));
-    assert.ok(fatal.size > 0);
+    assert.ok(fatal.size > 0, "no event failed the twin");
     const stored = await stage.read(topic);
     const firstDoomed = (partition: number): number =>
       Math.min(
@@ -383,8 +365,11 @@ export const exhausted: Scenario = {
     await within(60_000, "the rest", () => well.stats().handled === events + 30 - sum(committed.values()));
     await well.stop();
     const seenAgain = new Set(journal.runs.slice(ranStopping).map(({ id }) => id));
-    assert.ok([...fatal].every((id) => seenAgain.has(id)));
-    return { ...verdict, skipped, retried: stats.retried, seenAfterRestart: 0, stopCommitted: sum(committed.values()) };
+    assert.ok(
+      [...fatal].every((id) => seenAgain.has(id)),
+      "what failed under stop came again",
+    );
+    return { ...verdict, skipped, retried: stats.retried, seenAfterRestart, stopCommitted: sum(committed.values()) };
   },
 };
 
@@ -441,7 +426,7 @@ export const redrive: Scenario = {
     assert.deepEqual(stopped.sort(), hopeless.sort());
     for (const [first, said] of letters) {
       const rounds = hopeless.includes(first) ? maxRedrives + 1 : 1;
-      assert.ok(ids.has(first));
+      assert.ok(ids.has(first), `a first id that was published: ${first}`);
       assert.deepEqual(
         said.map(({ attempts, redrives }) => [attempts, redrives]),
         Array.from({ length: rounds }, (_, round) => [round + 1, round]),
@@ -460,7 +445,7 @@ export const redrive: Scenario = {
       stoppedByGuard: stopped.length,
       redrives: back,
       maxRedrives,
-      duplicates: 0,
+      duplicates: succeeded.length - new Set(succeeded).size,
       tookS: seconds(tookMs),
     };
   },

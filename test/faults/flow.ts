@@ -94,7 +94,7 @@ export const retries: Scenario = {
       failing: 0.1,
       patienceMs: 60_000,
     });
-    assert.ok(stats.retried > 0);
+    assert.ok(stats.retried > 0, "nothing failed");
     return { ...verdict, retried: stats.retried, tookS: seconds(tookMs) };
   },
 };

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Logger, Registry } from "hexkit";
-import { Kafka, logLevel } from "kafkajs";
+import { type Admin, Kafka, logLevel, Partitioners, type Producer } from "kafkajs";
 import type { ScriptedKafka } from "../services/kafka.mjs";
 import { startKafka } from "../services/kafka.mjs";
 import { servers } from "../services/kafka.ts";
@@ -146,6 +146,7 @@ export class Stage {
   readonly workers: Worker[] = [];
   readonly logs: (LogLine & { readonly fields: object })[] = [];
   readonly #registries: Registry[] = [];
+  readonly #producers: Producer[] = [];
   #own: ScriptedKafka | undefined;
 
   get brokers(): string[] {
@@ -190,29 +191,54 @@ export class Stage {
   }
 
   async createTopic(topic: string, partitions: number): Promise<void> {
-    const admin = this.kafka().admin();
-    await admin.connect();
-    await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true });
-    await admin.disconnect();
+    await this.#administer(async (admin) => {
+      await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: false });
+      // What kafkajs waits with gives up on the first broker that has not heard of the topic.
+      await within(30_000, `leaders of ${topic}`, async () => {
+        const found = await admin.fetchTopicMetadata({ topics: [topic] }).catch(() => undefined);
+        const known = found?.topics[0]?.partitions ?? [];
+        return known.length === partitions && known.every(({ leader }) => leader >= 0);
+      });
+    });
   }
 
   /** The next offset of each partition that the group will read; 0 where it has none. */
   async committed(group: string, topic: string): Promise<Map<number, number>> {
-    const admin = this.kafka().admin();
-    await admin.connect();
-    const [found] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
-    await admin.disconnect();
+    const [found] = await this.#administer((admin) => admin.fetchOffsets({ groupId: group, topics: [topic] }));
     return new Map(found?.partitions.map(({ partition, offset }) => [partition, Math.max(0, Number(offset))]));
   }
 
   /** The end of each partition. */
   async ends(topic: string): Promise<Map<number, number>> {
+    const found = await this.#administer(async (admin) => {
+      const known = (await admin.listTopics()).includes(topic);
+      return known ? admin.fetchTopicOffsets(topic) : [];
+    });
+    return new Map(found.map(({ partition, offset }) => [partition, Number(offset)]));
+  }
+
+  /** Ids of the members that the broker knows in a group: a member that is thrown out comes back with another. */
+  async members(group: string): Promise<string[]> {
+    const { groups } = await this.#administer((admin) => admin.describeGroups([group]));
+    return groups[0]?.members.map(({ memberId }) => memberId) ?? [];
+  }
+
+  async #administer<Result>(work: (admin: Admin) => Promise<Result>): Promise<Result> {
     const admin = this.kafka().admin();
     await admin.connect();
-    const known = (await admin.listTopics()).includes(topic);
-    const found = known ? await admin.fetchTopicOffsets(topic) : [];
-    await admin.disconnect();
-    return new Map(found.map(({ partition, offset }) => [partition, Number(offset)]));
+    try {
+      return await work(admin);
+    } finally {
+      await admin.disconnect();
+    }
+  }
+
+  /** A producer for records that no publisher of ours would write. */
+  async writer(): Promise<Producer> {
+    const producer = this.kafka().producer({ createPartitioner: Partitioners.DefaultPartitioner });
+    await producer.connect();
+    this.#producers.push(producer);
+    return producer;
   }
 
   /** Every record of a topic, by partition and offset. */
@@ -244,6 +270,7 @@ export class Stage {
     const ended = await Promise.allSettled([
       ...this.#registries.map((registry) => registry.close({ timeoutMs: 5_000 })),
       ...this.workers.map((worker) => worker.dispose()),
+      ...this.#producers.map((producer) => producer.disconnect()),
     ]);
     await this.#own?.stop();
     rmSync(this.folder, { recursive: true, force: true });
