@@ -498,3 +498,120 @@ describe("a source that gives up", () => {
     assert.deepEqual(unhandled, []);
   });
 });
+
+describe("filling gaps while draining", () => {
+  const many = { commitEvery: 100, concurrency: 2 };
+
+  it("handles what lies before the last that has begun, also of keys of which nothing runs", async () => {
+    await using all = await stage(many);
+    all.deliver(0, [
+      ["a", 0],
+      ["b", 1],
+      ["c", 2],
+      ["a", 3],
+      ["d", 4],
+    ]);
+    await turns();
+    await all.handlers.end("b1");
+    await all.handlers.end("c2");
+    await all.handlers.end("d4");
+    const stopped = all.subscription.stop();
+    await all.handlers.end("a0");
+    assert.deepEqual(all.handlers.running, ["a3"]);
+    await all.handlers.end("a3");
+    await stopped;
+    assert.equal(all.member.acknowledged.length, 5);
+  });
+
+  it("begins nothing behind an event that ended the subscription", async () => {
+    await using all = await stage({ ...many, concurrency: 3 });
+    all.deliver(0, [
+      ["a", 0],
+      ["b", 1],
+      ["a", 2],
+      ["b", 3],
+      ["c", 4],
+    ]);
+    await turns();
+    await all.handlers.fail("a0", new Error("odd"));
+    await all.handlers.end("b1", "c4");
+    await assert.rejects(all.subscription.done, /odd/);
+    assert.deepEqual(all.handlers.begun, ["a0", "b1", "c4"]);
+  });
+
+  it("is not kept waiting by what waits behind a failure", async () => {
+    await using all = await stage({ ...many, concurrency: 3 });
+    all.deliver(0, [
+      ["a", 0],
+      ["b", 1],
+      ["b", 2],
+      ["a", 3],
+      ["c", 4],
+    ]);
+    await turns();
+    const stopped = all.subscription.stop();
+    await all.handlers.end("c4");
+    await all.handlers.fail("b1", new Error("while it ends"));
+    await all.handlers.end("a0");
+    await stopped;
+    assert.deepEqual(all.handlers.begun, ["a0", "b1", "c4"]);
+    assert.deepEqual(all.member.acknowledged.sort(), ["orders/0@0", "orders/0@4"]);
+  });
+
+  it("forgets what it kept when another drain, or a loss, comes in between", async () => {
+    for (const lost of [false, true]) {
+      await using all = await stage({ ...many, drainTimeoutMs: 60_000 });
+      all.deliver(0, [
+        ["a", 0],
+        ["a", 1],
+        ["b", 2],
+      ]);
+      await turns();
+      const revoked = all.member.sink.revoked([at("orders")], { lost: false });
+      await turns();
+      if (lost) await all.member.sink.revoked([at("orders")], { lost: true });
+      const stopped = all.subscription.stop();
+      await all.handlers.end("b2");
+      await all.handlers.end("a0");
+      if (!lost) await all.handlers.end("a1");
+      await Promise.all([revoked, stopped]);
+      assert.deepEqual(all.handlers.begun, lost ? ["a0", "b2"] : ["a0", "b2", "a1"]);
+      assert.deepEqual(all.handlers.running, []);
+    }
+  });
+
+  it("begins nothing more once its time is over, even while it acknowledges", async () => {
+    await using all = await stage({ ...many, drainTimeoutMs: 20 });
+    const acknowledging = deferred<void>();
+    all.member.onAcknowledge = () => acknowledging.promise;
+    all.deliver(0, [
+      ["a", 0],
+      ["a", 1],
+      ["b", 2],
+    ]);
+    await turns();
+    await all.handlers.end("b2");
+    const stopped = all.subscription.stop();
+    await until("the acknowledgement", () => all.member.acknowledgements.length === 1);
+    await all.handlers.end("a0");
+    acknowledging.resolve();
+    await stopped;
+    assert.deepEqual(all.handlers.begun, ["a0", "b2"]);
+  });
+
+  it("still takes a record that cannot be decoded the way of failures", async () => {
+    await using all = await stage({ ...many, onFailure: "skip" });
+    all.deliver(0, [
+      ["a", 0],
+      ["a", 1, { value: null }],
+      ["b", 2],
+    ]);
+    await turns();
+    const stopped = all.subscription.stop();
+    await all.handlers.end("b2");
+    await all.handlers.end("a0");
+    await stopped;
+    assert.equal(all.member.acknowledged.length, 3);
+    assert.equal(all.subscription.stats().skipped, 1);
+  });
+});

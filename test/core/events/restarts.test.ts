@@ -317,7 +317,7 @@ describe("a source that gives up for now", () => {
       await turns();
       const { ok, bindings } = await all.registry.health();
       assert.equal(ok, true);
-      const [subscription] = bindings.eventSubscriber?.subscriptions as { state: string; trouble: string; restarts: number }[];
+      const [subscription] = (bindings.eventSubscriber?.subscriptions ?? []) as { state: string; trouble: string; restarts: number }[];
       assert.deepEqual([subscription?.state, subscription?.restarts], ["degraded", 1]);
       assert.match(subscription?.trouble as string, /joining again/, "the trouble of the old source went with it");
     }));

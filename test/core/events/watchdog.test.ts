@@ -128,7 +128,12 @@ describe("a source that brings nothing although records wait", () => {
     }));
 
   const patient: [why: string, set: (all: Stage) => void][] = [
-    ["nothing waits", ({ member }) => void (member.lagging = 0)],
+    [
+      "nothing waits",
+      ({ member }) => {
+        member.lagging = 0;
+      },
+    ],
     ["nobody knows", () => undefined],
     ["a handler is busy", (all) => all.deliver(1, [["a", 0]])],
     ["it is in trouble, which it says itself", ({ member }) => member.sink.trouble({ reason: "broker away" })],
