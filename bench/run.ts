@@ -1,6 +1,22 @@
+import { parseArgs } from "node:util";
+import { benchIdle } from "./idle.ts";
+import { benchKafka } from "./kafka.ts";
+import { benchMemory } from "./memory.ts";
 import { benchGet, benchImport, benchOpen } from "./startup.ts";
 
+// npm run bench [-- startup memory kafka idle] [-- --seconds 60] [--node PATH]: which ones (default: all), how long idle, on which Node.
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { seconds: { type: "string", default: "10" }, node: { type: "string" } },
+});
+const wanted = (name: string): boolean => positionals.length === 0 || positionals.includes(name);
+
 console.log(`Node ${process.versions.node}; median (lowest–highest)`);
-benchImport();
-await benchOpen();
-await benchGet();
+if (wanted("startup")) {
+  benchImport();
+  await benchOpen();
+  await benchGet();
+}
+if (wanted("memory")) await benchMemory();
+if (wanted("kafka")) await benchKafka();
+if (wanted("idle")) await benchIdle(Number(values.seconds), values.node);

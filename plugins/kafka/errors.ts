@@ -61,7 +61,7 @@ const names: Readonly<Record<string, ErrorCode>> = {
   KafkaJSSASLAuthenticationError: "ERR_HEXKIT_AUTHENTICATION_FAILED",
   KafkaJSConnectionError: "ERR_HEXKIT_UNAVAILABLE",
   KafkaJSConnectionClosedError: "ERR_HEXKIT_UNAVAILABLE",
-  KafkaJSRequestTimeoutError: "ERR_HEXKIT_TIMEOUT",
+  RequestTimeoutError: "ERR_HEXKIT_TIMEOUT",
   KafkaJSServerDoesNotSupportApiKey: "ERR_HEXKIT_UNSUPPORTED",
   KafkaJSNotImplemented: "ERR_HEXKIT_UNSUPPORTED",
 };

@@ -182,6 +182,8 @@ class KafkaSource implements EventSource {
       assignment.end({ lost: true });
       this.#assignment = undefined;
       this.#commits = undefined;
+      // The next assignment's requests would wait behind one that waits for records.
+      this.#cluster.drop("fetch");
       await Promise.all([beating, watching]);
     }
   }

@@ -69,11 +69,20 @@ const versions: Readonly<Record<keyof Requests, readonly [api: string, version: 
   leaveGroup: ["LeaveGroup", 3],
 };
 
+class RequestTimeoutError extends Error {
+  override readonly name = "RequestTimeoutError";
+
+  constructor(what: string, ms: number, { host, port }: Address) {
+    super(`${host}:${port} has not answered ${what} within ${ms} ms`);
+  }
+}
+
 /** A connection of kafkajs, of which requests and answers pass through by their codes. */
 export class KafkajsLink implements Link {
   readonly #kafkajs: Internals;
   readonly #address: Address;
   readonly #connection: KafkajsConnection;
+  readonly #requestTimeoutMs: number;
   #socket: Socket | undefined;
   #opened: Promise<void> | undefined;
   #closed = false;
@@ -81,6 +90,7 @@ export class KafkajsLink implements Link {
   constructor(kafkajs: Internals, address: Address, clientId: string, options: WireOptions, logger: Logger) {
     this.#kafkajs = kafkajs;
     this.#address = address;
+    this.#requestTimeoutMs = options.requestTimeoutMs;
     this.#connection = new kafkajs.Connection({
       ...address,
       clientId,
@@ -88,7 +98,8 @@ export class KafkajsLink implements Link {
       // A copy, since kafkajs keeps state in it.
       sasl: options.sasl === undefined ? undefined : { ...options.sasl },
       connectionTimeout: options.connectTimeoutMs,
-      requestTimeout: options.requestTimeoutMs,
+      // Its own check wakes up ten times a second on every connection.
+      enforceRequestTimeout: false,
       logger: quiet(logger),
       socketFactory: ({ host, port, ssl, onConnect }: Address & { ssl?: ConnectionOptions; onConnect: () => void }) => {
         const socket = ssl
@@ -115,19 +126,14 @@ export class KafkajsLink implements Link {
   async request<Name extends keyof Requests>(name: Name, body: Requests[Name][0]): Promise<Requests[Name][1]> {
     this.#opened ??= this.#open();
     await this.#opened;
-    try {
-      return (await this.#connection.send(this.#protocol(name, body))) as Requests[Name][1];
-    } catch (error) {
-      // The answer to a request that timed out may still come, and what follows would wait behind it.
-      if ((error as Error).name === "KafkaJSRequestTimeoutError") this.close();
-      throw error;
-    }
+    const request = this.#protocol(name, body);
+    return (await this.#inTime(this.#connection.send(request), name, request.requestTimeout)) as Requests[Name][1];
   }
 
-  close(): void {
+  close(reason: Error = this.#closedError()): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#connection.rejectRequests(this.#closedError());
+    this.#connection.rejectRequests(reason);
     // Clears kafkajs's timers; nothing is under way that it could wait for.
     void this.#connection.disconnect();
     this.#socket?.destroy();
@@ -137,15 +143,29 @@ export class KafkajsLink implements Link {
     try {
       if (this.#closed) throw this.#closedError();
       await this.#connection.connect();
-      const answer = (await this.#connection.send(this.#plainRequest("ApiVersions", 2, {}))) as {
-        apiVersions: { apiKey: number; minVersion: number; maxVersion: number }[];
-      };
-      this.#connection.setVersions(Object.fromEntries(answer.apiVersions.map((each) => [each.apiKey, each])));
-      this.#connection.setSupportAuthenticationProtocol(true);
-      await this.#connection.authenticate();
+      await this.#inTime(this.#greet(), "the first requests");
     } catch (error) {
       this.close();
       throw error;
+    }
+  }
+
+  async #greet(): Promise<void> {
+    const answer = (await this.#connection.send(this.#plainRequest("ApiVersions", 2, {}))) as {
+      apiVersions: { apiKey: number; minVersion: number; maxVersion: number }[];
+    };
+    this.#connection.setVersions(Object.fromEntries(answer.apiVersions.map((each) => [each.apiKey, each])));
+    this.#connection.setSupportAuthenticationProtocol(true);
+    await this.#connection.authenticate();
+  }
+
+  /** An answer that comes too late would hold up what follows it, so the connection ends with the first. */
+  async #inTime<Result>(answer: Promise<Result>, what: string, ms = this.#requestTimeoutMs): Promise<Result> {
+    const timer = setTimeout(() => this.close(new RequestTimeoutError(what, ms, this.#address)), ms);
+    try {
+      return await answer;
+    } finally {
+      clearTimeout(timer);
     }
   }
 

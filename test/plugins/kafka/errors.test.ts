@@ -14,7 +14,7 @@ const table: readonly (readonly [object, string | undefined])[] = [
   [error({ name: "KafkaJSConnectionError", code: "ERR_TLS_CERT_ALTNAME_INVALID" }), "ERR_HEXKIT_AUTHENTICATION_FAILED"],
   [error({ name: "KafkaJSConnectionError", code: "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED" }), "ERR_HEXKIT_AUTHENTICATION_FAILED"],
   [error({ name: "KafkaJSConnectionClosedError" }), "ERR_HEXKIT_UNAVAILABLE"],
-  [error({ name: "KafkaJSRequestTimeoutError" }), "ERR_HEXKIT_TIMEOUT"],
+  [error({ name: "RequestTimeoutError" }), "ERR_HEXKIT_TIMEOUT"],
   [error({ name: "KafkaJSProtocolError", type: "UNKNOWN_TOPIC_OR_PARTITION", code: 3 }), "ERR_HEXKIT_TOPIC_NOT_FOUND"],
   [error({ name: "KafkaJSProtocolError", type: "MESSAGE_TOO_LARGE", code: 10 }), "ERR_HEXKIT_MESSAGE_TOO_LARGE"],
   [error({ name: "KafkaJSProtocolError", type: "TOPIC_AUTHORIZATION_FAILED", code: 29 }), "ERR_HEXKIT_PERMISSION_DENIED"],
