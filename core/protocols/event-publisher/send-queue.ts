@@ -15,22 +15,47 @@ export interface QueueSurroundings {
 }
 
 /** A record on its way. `settled` as soon as its caller has been answered, also if it is still in flight. */
-interface Entry {
+class Entry {
   readonly record: OutgoingRecord;
   readonly sizeBytes: number;
   readonly deadline: number;
-  /** Topic and key: what is equal here stays in order. */
-  readonly order: string;
   /** Grows with every call. */
   readonly turn: number;
-  settled: boolean;
-  inFlight: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly answer = deferred<void>();
+  settled = false;
+  inFlight = false;
   /** Whether the driver has had it at least once. */
-  sent: boolean;
+  sent = false;
   lastError: HexkitError | undefined;
   /** Why it must not be sent again: an earlier event of its key failed while it was in flight itself. */
   overtaking: HexkitError | undefined;
-  readonly settle: (error?: HexkitError) => void;
+  readonly #settled: (entry: Entry) => void;
+
+  constructor(record: OutgoingRecord, deadline: number, turn: number, signal: AbortSignal | undefined, settled: (entry: Entry) => void) {
+    this.record = record;
+    let sizeBytes = record.key.length + record.value.length + overheadBytes;
+    for (const [name, value] of record.headers) sizeBytes += name.length + value.length;
+    this.sizeBytes = sizeBytes;
+    this.deadline = deadline;
+    this.turn = turn;
+    this.signal = signal;
+    this.#settled = settled;
+  }
+
+  /** Topic and key: what is equal here stays in order. */
+  get order(): string {
+    const { topic, key } = this.record;
+    return `${topic.length}/${topic}${key}`;
+  }
+
+  settle(error?: HexkitError): void {
+    if (this.settled) return;
+    this.settled = true;
+    this.#settled(this);
+    if (error === undefined) this.answer.resolve();
+    else this.answer.reject(error);
+  }
 }
 
 /** An event that failed for good. */
@@ -91,32 +116,8 @@ export class SendQueue {
 
   /** Resolves when the record is stored. */
   add(record: OutgoingRecord, signal: AbortSignal | undefined): Promise<void> {
-    const { promise, resolve, reject } = deferred<void>();
-    const headerBytes = record.headers.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
-    const entry: Entry = {
-      record,
-      sizeBytes: record.key.length + record.value.length + headerBytes + overheadBytes,
-      deadline: this.#with.clock.now() + this.#with.deliveryTimeoutMs,
-      order: `${record.topic.length}/${record.topic}${record.key}`,
-      turn: this.#turns++,
-      settled: false,
-      inFlight: false,
-      sent: false,
-      lastError: undefined,
-      overtaking: undefined,
-      settle: (error) => {
-        if (entry.settled) return;
-        entry.settled = true;
-        if (signal !== undefined) this.#unwatch(signal, entry);
-        this.#live.delete(entry);
-        if (error === undefined) resolve();
-        else reject(error);
-        if (this.#live.size > 0) return;
-        // Only events under way keep the process alive.
-        this.#sweep?.unref();
-        for (const wake of this.#idle.splice(0)) wake();
-      },
-    };
+    const { clock, deliveryTimeoutMs } = this.#with;
+    const entry = new Entry(record, clock.now() + deliveryTimeoutMs, this.#turns++, signal, this.#settled);
     this.#live.add(entry);
     if (signal !== undefined) this.#watch(signal, entry);
     this.#scheduleSweep();
@@ -126,8 +127,17 @@ export class SendQueue {
       topic.waiting.push(entry);
       if (!topic.preparing) void this.#prepare(record.topic, topic);
     }
-    return promise;
+    return entry.answer.promise;
   }
+
+  readonly #settled = (entry: Entry): void => {
+    if (entry.signal !== undefined) this.#unwatch(entry.signal, entry);
+    this.#live.delete(entry);
+    if (this.#live.size > 0) return;
+    // Only events under way keep the process alive.
+    this.#sweep?.unref();
+    for (const wake of this.#idle.splice(0)) wake();
+  };
 
   /** Resolves when nothing is waiting or in flight; once `signal` aborts, the rest is refused and nothing more is sent. */
   async flush(signal: AbortSignal): Promise<void> {
