@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { describe, it } from "node:test";
 import { plugin as memory } from "hexkit/plugins/memory";
 import { chaos, memoryFaults } from "hexkit/testkit";
+import { join, openDrivers, record, send } from "../plugins/memory/drivers.ts";
 import { consume, HurriedClock, openService, partitionKeys, publish, turns, until } from "./service.ts";
 
 const [inZero, inOne, inTwo] = partitionKeys;
@@ -124,7 +125,7 @@ describe("chaos: deliveries", () => {
   it("that hang hold up their partition and no other, and come in order when released", async () => {
     const { plugin, plan } = chaos(memory);
     await using registry = await openService({ plugin });
-    const hanging = plan.hang("eventSubscriber.records", { when: ({ partition }) => partition === 1 });
+    const hanging = plan.hang("eventSubscriber.records", { when: ({ partition }) => partition === 1, next: 1 });
     const { seen } = consume(registry);
     await publish(registry, inOne, 1);
     await hanging.hit();
@@ -190,7 +191,20 @@ describe("chaos: deliveries", () => {
     assert.equal(subscription.stats().restarts, 1);
   });
 
-  it("never come after the source has been left", async () => {
+  it("never come after the source has been left, whoever listens", async () => {
+    const { plugin, plan } = chaos(memory);
+    const { publisher, subscriber } = await openDrivers({}, {}, undefined, plugin);
+    await send(publisher, [record("t", "k", "1")]);
+    const hanging = plan.hang("eventSubscriber.records");
+    const { sink, source } = await join(subscriber, { topics: ["t"] });
+    await hanging.hit();
+    await source.leave();
+    hanging.lift();
+    await turns();
+    assert.deepEqual(sink.received, []);
+  });
+
+  it("never come to a subscription that has stopped", async () => {
     const { plugin, plan } = chaos(memory);
     await using registry = await openService({ plugin });
     const hanging = plan.hang("eventSubscriber.records");

@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { definePlugin, openRegistry, type Plugin, type ProtocolTypes } from "hexkit";
+import { type CallOptions, type Clock, definePlugin, openRegistry, type Plugin, type ProtocolTypes } from "hexkit";
 import { plugin as memory } from "hexkit/plugins/memory";
 import { chaos, type Which } from "hexkit/testkit";
 import { testEventPublisher, testEventSubscriber } from "hexkit/testkit/conformance";
 import { openBroker } from "../plugins/memory/broker-subject.ts";
+import { turns } from "./service.ts";
 
 /** A protocol that this package does not know; what services call is the driver itself. */
 interface ShelfDriver {
   readonly capacity: number;
-  put(name: string, options?: { readonly signal?: AbortSignal }): Promise<number>;
+  put(name: string, options?: CallOptions): Promise<number>;
   list(prefix: string): AsyncIterable<string>;
   has(name: string): boolean;
 }
@@ -61,7 +62,7 @@ function shelfPlugin(create: () => ShelfDriver = () => new Shelf()): Plugin {
           get capacity() {
             return driver.capacity;
           },
-          put: (name: string) => context.call("put", name, undefined, () => driver.put(name)),
+          put: (name: string, options?: CallOptions) => context.call("put", name, options, (signal) => driver.put(name, { signal })),
           list: (prefix: string) => driver.list(prefix),
           has: (name: string) => driver.has(name),
         }),
@@ -70,9 +71,14 @@ function shelfPlugin(create: () => ShelfDriver = () => new Shelf()): Plugin {
   });
 }
 
-async function openShelf(plugin = shelfPlugin()) {
+async function openShelf(plugin = shelfPlugin(), clock?: Clock) {
   const { plugin: chaotic, plan } = chaos(plugin);
-  const registry = await openRegistry({ config: { protocols: { shelf: "shelves" } }, env: {}, plugins: [chaotic] });
+  const registry = await openRegistry({
+    config: { protocols: { shelf: "shelves" } },
+    env: {},
+    plugins: [chaotic],
+    ...(clock && { clock }),
+  });
   return { shelf: registry.get("shelf"), plan, [Symbol.asyncDispose]: () => registry.close() };
 }
 
@@ -130,8 +136,16 @@ describe("chaos: the plan", () => {
     const { plan, shelf } = service;
     const fault = plan.hang("shelf.put", { next: 2 });
     assert.deepEqual([fault.hits, plan.calls("shelf.put")], [0, 0]);
-    const putting = [shelf.put("a"), shelf.put("b"), shelf.put("c")];
-    await fault.hit(2);
+    const putting = [shelf.put("a")];
+    await fault.hit();
+    let isHitTwice = false;
+    const second = fault.hit(2).then(() => {
+      isHitTwice = true;
+    });
+    await turns();
+    assert.equal(isHitTwice, false);
+    putting.push(shelf.put("b"), shelf.put("c"));
+    await second;
     await fault.hit();
     assert.deepEqual([fault.hits, plan.calls("shelf.put")], [2, 3]);
     assert.equal(await putting[2], 1);
@@ -139,6 +153,24 @@ describe("chaos: the plan", () => {
     await Promise.all(putting);
     await shelf.put("d");
     assert.deepEqual([fault.hits, plan.calls("shelf.put")], [2, 4]);
+  });
+
+  it("ends a call that hangs or is delayed when its signal aborts, and it never happens", async () => {
+    const controllers = [new AbortController(), new AbortController()] as const;
+    // Its pauses are over when the second call has been aborted.
+    const clock: Clock = { now: () => Date.now(), sleep: async () => controllers[1].abort() };
+    await using service = await openShelf(shelfPlugin(), clock);
+    const { plan, shelf } = service;
+    const hanging = plan.hang("shelf.put", { when: (name) => name === "a" });
+    plan.delay("shelf.put", { ms: 1, when: (name) => name === "b" });
+    const putting = shelf.put("a", { signal: controllers[0].signal });
+    await hanging.hit();
+    controllers[0].abort();
+    await assert.rejects(putting, { code: "ERR_HEXKIT_ABORTED" });
+    await assert.rejects(shelf.put("b", { signal: controllers[1].signal }), { code: "ERR_HEXKIT_ABORTED" });
+    hanging.lift();
+    await turns();
+    assert.deepEqual([shelf.has("a"), shelf.has("b")], [false, false]);
   });
 
   it("passes other arguments on, to what is planned next and to the real call", async () => {

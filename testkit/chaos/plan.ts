@@ -100,8 +100,8 @@ export class Plan implements ChaosPlan {
   /** One call: through the faults that hit it, or straight. */
   run(operation: string, args: readonly unknown[], clock: Clock, real: (...args: never[]) => unknown): unknown {
     this.#calls.set(operation, this.calls(operation as Operation) + 1);
-    const faults = this.#faults.get(operation)?.filter((fault) => !fault.isLifted);
-    if (faults === undefined || faults.length === 0) return real(...(args as never[]));
+    const faults = this.#faults.get(operation);
+    if (faults === undefined) return real(...(args as never[]));
     const from = (first: number, given: readonly unknown[]): unknown => {
       for (let index = first; index < faults.length; index += 1) {
         const fault = faults[index] as PlannedFault;

@@ -11,7 +11,7 @@ import type {
   SourceRecord,
   TopicPartition,
 } from "../../../core/index.ts";
-import { plugin } from "../../../plugins/memory/index.ts";
+import { plugin as memory } from "../../../plugins/memory/index.ts";
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
@@ -20,6 +20,7 @@ export async function openDrivers(
   options: { space?: string; partitions?: number } = {},
   scope: object = {},
   clock: Clock = { now: () => 1_700_000_000_000, sleep: async () => {} },
+  plugin: Plugin = memory,
 ) {
   const context: ProviderContext = {
     provider: "memory",
@@ -35,7 +36,7 @@ export async function openDrivers(
   return {
     publisher: (await provides.eventPublisher?.(client, context)) as EventPublisherDriver,
     subscriber: (await provides.eventSubscriber?.(client, context)) as EventSubscriberDriver,
-    close: async () => (plugin as Plugin).close?.(client),
+    close: async () => plugin.close?.(client),
   };
 }
 
