@@ -229,8 +229,9 @@ describe("batches", () => {
     const slow = new Batches();
     await using other = await stage({ deadLetter: true }, { translators: slow, publisher });
     other.deliver(0, [
-      ["a", 0, { value: null }],
-      ["b", 1],
+      ["a", 0],
+      ["b", 1, { value: null }],
+      ["c", 2],
     ]);
     await publisher.next();
     await other.member.sink.revoked([at("orders")], { lost: true });

@@ -580,6 +580,26 @@ describe("filling gaps while draining", () => {
     }
   });
 
+  it("waits no longer for what a loss took away", async () => {
+    await using all = await stage({ ...many, concurrency: 1, drainTimeoutMs: 60_000 }, { partitions: 2 });
+    all.deliver(0, [
+      ["a", 0],
+      ["a", 1],
+      ["b", 2],
+    ]);
+    all.deliver(1, [["z", 0]]);
+    await turns();
+    await all.handlers.end("a0");
+    await all.handlers.end("b2");
+    assert.deepEqual(all.handlers.running, ["z0"], "a1 waits for its turn");
+    const revoked = all.member.sink.revoked([at("orders", 0)], { lost: false });
+    await turns();
+    await all.member.sink.revoked([at("orders", 0)], { lost: true });
+    await revoked;
+    await all.handlers.end("z0");
+    assert.deepEqual(all.handlers.running, []);
+  });
+
   it("begins nothing more once its time is over, even while it acknowledges", async () => {
     await using all = await stage({ ...many, drainTimeoutMs: 20 });
     const acknowledging = deferred<void>();

@@ -396,6 +396,7 @@ describe("revocation", () => {
     await all.handlers.fail("b1", new Error("aborted"));
     assert.deepEqual(all.member.acknowledgements, []);
     assert.equal(all.subscription.state, "running", "an error after the signal is no failure");
+    assert.deepEqual(logged(all.lines), [], "and no news");
     assert.equal(all.subscription.stats().failed, 0);
   });
 

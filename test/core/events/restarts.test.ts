@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { type EventContext, isHexkitError, type SubscriberSettings } from "../../../core/index.ts";
 import { deferred } from "../../../core/promise.ts";
 import { at, busy, denied, FakeSubscriberDriver, type Membership, openSubscriber, record, turns, until } from "./bench.ts";
-import { Handlers, logged, onStage, type Stage } from "./stage.ts";
+import { Handlers, logged, onStage, type Stage, stage } from "./stage.ts";
 
 type Play = (all: Stage, tick: (ms: number) => Promise<void>) => Promise<void>;
 const play = (settings: Partial<SubscriberSettings>, test: Play): Promise<void> => onStage(settings, {}, test);
@@ -111,6 +111,19 @@ describe("a source that gives up for now", () => {
     assert.deepEqual(logged(service.lines), ["subscription is degraded"], "nothing was left uncleanly, because nothing was joined");
   });
 
+  it("says once why: that joining fails as well then is no news", async () => {
+    const driver = new FakeSubscriberDriver();
+    driver.onJoin = (member) => {
+      if (driver.members.length > 1) return;
+      member.sink.failed(busy());
+      throw denied();
+    };
+    await using service = await openSubscriber(driver);
+    const subscription = service.api.subscribe(new Handlers());
+    (await driver.member(1)).sink.assigned([]);
+    assert.deepEqual([subscription.state, subscription.stats().restarts], ["running", 1]);
+  });
+
   it("fails with a lasting error at once", () =>
     play({}, async (all) => {
       all.member.sink.failed(denied());
@@ -191,6 +204,19 @@ describe("a source that gives up for now", () => {
       assert.deepEqual(all.handlers.begun, ["a0"]);
       assert.equal(all.driver.members.length, 1);
     }));
+
+  it("leaves no timer of a retry", async () => {
+    await using all = await stage({ maxRetries: 5, retryDelayMs: 60_000, maxRetryDelayMs: 60_000 });
+    const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+    all.deliver(0, [["a", 0]]);
+    await turns();
+    const before = timers();
+    await all.handlers.fail("a0", new Error("not yet"));
+    assert.equal(timers(), before + 1);
+    all.member.sink.failed(busy());
+    await turns();
+    assert.equal(timers(), before + 1, "that of the pause before it is joined again");
+  });
 
   it("does not keep a stop waiting for handlers that do not count any more", () =>
     play({}, async (all) => {

@@ -164,6 +164,17 @@ describe("retries", () => {
     });
   });
 
+  it("warn of a missing event id once, not with every attempt", async () => {
+    await onStage(retrying, {}, async (all, tick) => {
+      all.deliver(0, [["a", 0, { headers: { event_id: undefined } }]]);
+      await turns();
+      await all.handlers.fail("a0", new Error("not yet"));
+      await tick(130);
+      await all.handlers.end("a0");
+      assert.equal(logged(all.lines).filter((message) => message.includes("no valid event_id")).length, 1);
+    });
+  });
+
   it("are not made by a partition that is given up meanwhile; the next assignment counts from one", async () => {
     for (const lost of [false, true]) {
       await onStage(retrying, {}, async (all, tick) => {

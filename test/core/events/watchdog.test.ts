@@ -163,10 +163,32 @@ describe("a source that brings nothing although records wait", () => {
       assert.equal(all.subscription.stats().restarts, 1);
     }));
 
+  it("is left alone while an event waits for its next attempt", () =>
+    play({ maxRetries: 1, retryDelayMs: 100_000, maxRetryDelayMs: 100_000 }, async (all, tick) => {
+      all.member.lagging = 5;
+      all.deliver(0, [["a", 0]]);
+      await turns();
+      await all.handlers.fail("a0", new Error("not yet"));
+      await tick(60_000);
+      assert.deepEqual([all.subscription.stats().restarts, all.subscription.state], [0, "running"]);
+    }));
+
+  it("is left alone while it is paused for a partition that is full", () =>
+    play({ maxInFlight: 1, maxRetries: 1, retryDelayMs: 100_000, maxRetryDelayMs: 100_000 }, async (all, tick) => {
+      all.member.lagging = 5;
+      all.deliver(1, [["a", 0]]);
+      await turns();
+      await all.handlers.fail("a0", new Error("not yet"));
+      await tick(60_000);
+      assert.equal(all.subscription.stats().restarts, 0);
+    }));
+
   it("is not watched any more once the subscription has ended", () =>
     play({}, async (all, tick) => {
       all.member.lagging = 5;
-      await all.subscription.stop();
+      all.deliver(0, [["a", 0]]);
+      await turns();
+      await all.subscription.stop({ drainTimeoutMs: 0 });
       await tick(60_000);
       assert.deepEqual([all.driver.members.length, all.subscription.state], [1, "stopped"]);
       assert.deepEqual(logged(all.lines), []);
