@@ -10,7 +10,7 @@ import { type LogLine, openService, type ServiceOptions, until } from "../../tes
 
 const topic = "things";
 
-/** Runs of a handler that lasts some turns of the event loop, and fails if `outcome` says so. */
+/** What a handler does; throwing is failure. */
 export type Behaviour = (event: ReceivedEvent, context: EventContext) => unknown;
 
 /** A broker in memory, the services on it and what they do, by journal. */
