@@ -54,7 +54,7 @@ export interface EventSink {
   revoked(partitions: readonly TopicPartition[], options: { readonly lost: boolean }): Promise<void>;
   /** Something is in the way (topic missing, broker away); `undefined` when it is over. The source goes on trying. */
   trouble(trouble: SourceTrouble | undefined): void;
-  /** The source has given up and delivers nothing more. */
+  /** The source has given up and delivers nothing more. It is left; if the error is a passing one, the group is joined anew. */
   failed(error: unknown): void;
 }
 

@@ -149,7 +149,8 @@ export interface DeadLetterContext extends EventContext {
   /**
    * Sends the event back to the retry topic of the service that failed on it, with a new event id and everything else kept. Resolves when
    * it is stored; return after that, and the dead letter is done with.
-   * @throws ERR_HEXKIT_REDRIVE_LIMIT after `maxRedrives`; ERR_HEXKIT_INVALID_ARGUMENT if it was undecodable and no payload is given.
+   * @throws ERR_HEXKIT_REDRIVE_LIMIT after `maxRedrives`; ERR_HEXKIT_INVALID_ARGUMENT if it was undecodable and no payload is given, or has no
+   * type or original topic; ERR_HEXKIT_NOT_ASCII, ERR_HEXKIT_PAYLOAD_INVALID for bad changes; what publishing throws.
    */
   redrive(changes?: RedriveChanges): Promise<void>;
 }

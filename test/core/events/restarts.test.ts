@@ -166,7 +166,11 @@ describe("a source that gives up for now", () => {
             member.sink.records(at("orders"), [record(round, { key: "a" })]);
             await turns();
             await all.handlers.end(`a${round}`);
-          } else await tick(60_000);
+          } else {
+            await tick(30_000);
+            member.sink.assigned([at("orders"), at("orders", 1)]);
+            await tick(30_000);
+          }
           member.sink.failed(busy());
           await turns();
           await tick(250);
@@ -196,10 +200,13 @@ describe("a source that gives up for now", () => {
       all.deliver(0, [["a", 0]]);
       await turns();
       await all.handlers.fail("a0", new Error("not yet"));
+      all.member.lagging = 5;
       all.member.sink.failed(busy());
       await turns();
+      assert.equal(all.subscription.stats().lag, undefined, "nobody can tell now");
       await all.subscription.stop();
       assert.equal(all.subscription.state, "stopped");
+      assert.deepEqual(all.member.calls, ["leave"]);
       await tick(100_000);
       assert.deepEqual(all.handlers.begun, ["a0"]);
       assert.equal(all.driver.members.length, 1);
