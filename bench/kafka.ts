@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type EventSubscriber, openRegistry, type Registry, type SubscriberSettings } from "hexkit";
 import { type Consumer, Kafka, logLevel, Partitioners, type Producer } from "kafkajs";
-import { startKafka } from "../test/services/kafka.mjs";
+import { withKafka } from "./broker.ts";
 import { compare, show, spread } from "./stats.ts";
 
 const runs = 5;
@@ -17,24 +17,21 @@ const keys = 64;
 
 /** Publishing and consuming through a registry and by kafkajs alone, in turns, on `HEXKIT_TEST_KAFKA_BROKERS` or a broker of its own. */
 export async function benchKafka(): Promise<void> {
-  const given = process.env.HEXKIT_TEST_KAFKA_BROKERS;
-  const server = given === undefined ? await startKafka() : undefined;
-  const brokers = (given ?? server?.addresses.KAFKA_BROKERS ?? "").split(",");
-  const kafka = new Kafka({ clientId: "bench", brokers, logLevel: logLevel.NOTHING });
-  const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
-  const registry = await openKafka(brokers);
-  try {
+  await withKafka(async (brokers) => {
+    const kafka = new Kafka({ clientId: "bench", brokers: [...brokers], logLevel: logLevel.NOTHING });
+    const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
+    await using registry = await openKafka(brokers);
     await producer.connect();
-    await benchPublish(kafka, producer, registry);
-    await benchConsume(kafka, producer, registry);
-  } finally {
-    await registry.close();
-    await producer.disconnect();
-    await server?.stop();
-  }
+    try {
+      await benchPublish(kafka, producer, registry);
+      await benchConsume(kafka, producer, registry);
+    } finally {
+      await producer.disconnect();
+    }
+  });
 }
 
-export function openKafka(brokers: readonly string[]): Promise<Registry> {
+function openKafka(brokers: readonly string[]): Promise<Registry> {
   return openRegistry({
     config: {
       service: { name: "bench" },

@@ -2,14 +2,7 @@ import { promisify } from "node:util";
 import * as zlib from "node:zlib";
 import { HexkitError } from "../../core/index.ts";
 import { type CodecPackages, codecPackages } from "./client.ts";
-
-/** Compresses the records of a batch. */
-export interface Codec {
-  /** As batches name it. */
-  readonly id: number;
-  compress(records: Buffer): Promise<Buffer>;
-  decompress(records: Buffer): Promise<Buffer>;
-}
+import type { Codec } from "./records.ts";
 
 type Compress = (data: Buffer) => Promise<Buffer>;
 /** Node.js has it from 22.15 on. */

@@ -2,9 +2,10 @@ import type { ConnectionOptions } from "node:tls";
 import { type EventSource, HexkitError, type ProviderContext } from "../../core/index.ts";
 import { createWire } from "./client.ts";
 import { Cluster } from "./cluster.ts";
-import { type Codec, Codecs } from "./codecs.ts";
+import { Codecs } from "./codecs.ts";
 import type { KafkaOptions } from "./options.ts";
 import type { Address, Wire } from "./protocol.ts";
+import type { Codec } from "./records.ts";
 
 /** What the drivers of one provider share. */
 export interface KafkaClient {

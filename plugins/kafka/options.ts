@@ -43,7 +43,7 @@ export const kafkaOptions = {
       type: "string",
       enum: ["none", "gzip", "snappy", "lz4", "zstd"],
       default: "none",
-      description: "How batches of published events are compressed. All but gzip need a package: see below.",
+      description: "How batches of published events are compressed. snappy, lz4 and zstd may need a package: see the README.",
     },
     maxMessageBytes: {
       type: "integer",

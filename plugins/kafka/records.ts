@@ -1,5 +1,3 @@
-import type { Codec } from "./codecs.ts";
-
 /** A record as the protocol carries it, for writing. */
 export interface PlainRecord {
   readonly key: string;
@@ -14,6 +12,14 @@ export interface ReadRecord {
   readonly key: Uint8Array | null;
   readonly value: Uint8Array | null;
   readonly headers: readonly (readonly [name: string, value: Uint8Array | null])[];
+}
+
+/** Compresses the records of a batch. */
+export interface Codec {
+  /** As batches name it. */
+  readonly id: number;
+  compress(records: Buffer): Promise<Buffer>;
+  decompress(records: Buffer): Promise<Buffer>;
 }
 
 export interface AbortedTransaction {
