@@ -7,7 +7,7 @@ import { plugin } from "../../../plugins/kafka/index.ts";
 
 test("a broker that takes the connection and never answers is given up after requestTimeoutMs", async () => {
   const sockets = new Set<Socket>();
-  const server = createServer((socket) => void sockets.add(socket)).listen(0, "127.0.0.1");
+  const server = createServer((socket) => void sockets.add(socket.resume())).listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const begin = performance.now();
