@@ -13,7 +13,7 @@ export const membership: Scenario = {
     const [flowing, publishers] = scale === "full" ? [3_000, 40] : [400, 20];
     const [topic, name] = [uniqueName(), uniqueName("service")];
     await stage.createTopic(topic, 6);
-    const kafka = { brokers: stage.brokers };
+    const kafka = { brokers: stage.brokers, sessionTimeoutMs: scale === "full" ? 6_000 : 3_000 };
     const join = (instance: string): Promise<Worker> =>
       stage.worker(instance, {
         role: "consumer",
@@ -42,12 +42,12 @@ export const membership: Scenario = {
     const killedMs = machineMs();
     const committed = await stage.committed(name, topic);
     const taken = total();
-    await within(60_000, "the flow without the killed one", () => total() > taken + flowing / 4);
+    await within(60_000, "the flow without the killed one", () => total() > taken + flowing / 8);
 
     terminated.kill("SIGTERM");
     assert.equal(await terminated.end(30_000), "0");
     const left = total();
-    await within(60_000, "the flow through the last one", () => total() > left + flowing / 4);
+    await within(60_000, "the flow through the last one", () => total() > left + flowing / 8);
     publisher.say("finish");
     await publisher.until(60_000, "the publisher's end", () => publisher.finished);
     const { sendings } = publisher.journal;
