@@ -156,8 +156,7 @@ export class DeadLetters {
       ...(!isEvent && { undecodable: decoded.reason }),
       ...(detail === "bare" && { undecodable: `it was too large for a dead letter; it lies at ${placeOf(record)}` }),
     };
-    const foreign = ([name]: readonly [string, unknown]): boolean =>
-      !Object.hasOwn(ours, name) && !failureHeaders.includes(name) && !placeHeaders.includes(name);
+    const foreign = ([name]: readonly [string, unknown]): boolean => !Object.hasOwn(ours, name) && !failureHeaders.includes(name);
     const kept = detail === "bare" ? [] : record.headers.filter(foreign).map(([name, value]) => [name, headerText(value)] as const);
     const key = isEvent ? decoded.event.key : readableKey(record.key);
     const content = detail === "bare" ? { key: (record.key?.length ?? 0) > bareLength ? null : record.key, value: null } : record;

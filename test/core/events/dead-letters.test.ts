@@ -518,6 +518,18 @@ describe("the retry topic", () => {
     assert.deepEqual(all.letters(), []);
   });
 
+  it("does not go round in circles, even if a translator claims it", async () => {
+    await using all = await stage(
+      { deadLetter: true },
+      { publisher: FakePublisherDriver.obliging(), handlers: new Handlers(["retry-shop"]) },
+    );
+    all.member.sink.assigned([at("retry-shop")]);
+    all.member.sink.records(at("retry-shop"), [retry(0, { original_topic: "retry-shop" })]);
+    await turns();
+    assert.deepEqual(all.handlers.begun, []);
+    assert.deepEqual(all.member.acknowledged, ["retry-shop/0@0"]);
+  });
+
   it("leads to a new dead letter that adds up attempts, and keeps the first id, the redrives and the place", async () => {
     await using all = await deadStage();
     all.member.sink.assigned([at("retry-shop", 2)]);
