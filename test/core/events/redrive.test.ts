@@ -180,6 +180,12 @@ describe("reading dead letters", () => {
     }
   });
 
+  it("leaves the group of the configuration to the events themselves", async () => {
+    const driver = new FakeSubscriberDriver();
+    await using service = await openSubscriber(driver, { publisher: FakePublisherDriver.obliging(), settings: { group: "ours" } });
+    assert.equal(service.api.subscribeDeadLetters(() => undefined).group, "shop-dlq-reader");
+  });
+
   it("follows maxRetries and onFailure when its handler fails, and dead-letters nothing", async () => {
     const attempts: number[] = [];
     await using all = await reading(
