@@ -135,7 +135,8 @@ describe("a dead letter", () => {
     const error = new Error(`denied for ${secret} ${"m".repeat(3_000)}`);
     error.stack = `at ${secret} ${"s".repeat(9_000)}`;
     const { exc_msg = "", exc_stack = "" } = headersOf(await letterOf({}, error, secret));
-    assert.ok(exc_msg.startsWith("denied for [secret] mmm") && exc_stack.startsWith("at [secret] sss"));
+    assert.match(exc_msg, /^denied for \[secret\] mmm/);
+    assert.match(exc_stack, /^at \[secret\] sss/);
     assert.deepEqual([exc_msg.length, exc_stack.length], [2_000, 8_000]);
   });
 
