@@ -49,7 +49,7 @@ export function readableKey(key: Uint8Array | null): string {
 }
 
 /** Key and payload as the wire format has them, or why they are not. */
-export function decodeContent({
+function decodeContent({
   key,
   value,
 }: SourceRecord): { readonly key: string; readonly payload: unknown } | { readonly reason: string } {
