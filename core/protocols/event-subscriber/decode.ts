@@ -49,10 +49,7 @@ export function readableKey(key: Uint8Array | null): string {
 }
 
 /** Key and payload as the wire format has them, or why they are not. */
-function decodeContent({
-  key,
-  value,
-}: SourceRecord): { readonly key: string; readonly payload: unknown } | { readonly reason: string } {
+function decodeContent({ key, value }: SourceRecord): { readonly key: string; readonly payload: unknown } | { readonly reason: string } {
   if (key === null) return { reason: "its key is null" };
   if (value === null) return { reason: "its value is null" };
   let text: string;
