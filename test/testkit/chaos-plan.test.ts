@@ -136,12 +136,12 @@ describe("chaos: the plan", () => {
     const { plan, shelf } = service;
     const fault = plan.hang("shelf.put", { next: 2 });
     assert.deepEqual([fault.hits, plan.calls("shelf.put")], [0, 0]);
-    const putting = [shelf.put("a")];
-    await fault.hit();
     let isHitTwice = false;
     const second = fault.hit(2).then(() => {
       isHitTwice = true;
     });
+    const putting = [shelf.put("a")];
+    await fault.hit();
     await turns();
     assert.equal(isHitTwice, false);
     putting.push(shelf.put("b"), shelf.put("c"));

@@ -179,6 +179,32 @@ describe("R11: a retry that is cancelled", () => {
     assert.deepEqual(await stage.remainder(), []);
   });
 
+  it("by a stop while it runs, and that fails because of it, likewise", async () => {
+    const door = new Door();
+    const ways: readonly (readonly [drainTimeoutMs: number, fail: (signal: AbortSignal) => Promise<void>])[] = [
+      [10_000, () => door.opened.then(() => Promise.reject(new Error("the database is closing")))],
+      [0, (signal) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }))],
+    ];
+    for (const [drainTimeoutMs, fail] of ways) {
+      await using stage = new Stage(6);
+      const registry = await stage.open({ subscriber: { maxRetries: 0, deadLetter: true, drainTimeoutMs } });
+      await stage.burst(registry, 12, 12);
+      const subscription = stage.subscribe(registry, "first", (_event, { signal }) => fail(signal));
+      await until(() => stage.journal.runs.length === 12);
+      const stopping = subscription.stop();
+      door.open();
+      await stopping;
+      await turns();
+      const { handled, failed } = subscription.stats();
+      assert.deepEqual([handled, failed, stage.stored("shop-dlq").length], [0, 0, 0]);
+      assert.equal(subscription.state, "stopped");
+      const again = stage.subscribe(registry, "second");
+      await until(() => again.stats().handled === 12);
+      await again.stop();
+      assertTwice(stage, 12);
+    }
+  });
+
   it("by a rebalance or a lost membership likewise", async () => {
     for (const fault of ["rebalance", "loseMember"] as const) {
       await using stage = new Stage(6);
