@@ -64,3 +64,8 @@ export function withNewCorrelationId<Result>(work: (id: string) => Result): Resu
   const id = newCorrelationId();
   return storage.run(id, () => work(id));
 }
+
+/** `withCorrelationId` for an id that is known to be one. */
+export function withKnownCorrelationId<Result>(id: string, work: () => Result): Result {
+  return storage.run(id, work);
+}

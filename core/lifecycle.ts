@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { type CallSite, describeOrigin, mapError, untilAborted } from "./call.ts";
 import type { Clock } from "./clock.ts";
 import { type ErrorOrigin, HexkitError } from "./errors.ts";
@@ -190,6 +191,8 @@ export async function closeAll(works: readonly CloseWork[], timeoutMs: number, r
     const share = phase === "clients" ? timeoutMs : timeoutMs * (1 - reservedForClients);
     const left = Math.max(0, share - (performance.now() - started));
     const { signal, clear } = deadline(left);
+    // Every work of the phase listens to it.
+    setMaxListeners(0, signal);
     await Promise.all(
       works
         .filter((entry) => entry.phase === phase)

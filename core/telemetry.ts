@@ -1,4 +1,14 @@
-import { type Attributes, context, propagation, ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import {
+  type Attributes,
+  context,
+  INVALID_TRACEID,
+  propagation,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from "@opentelemetry/api";
 
 // Everything here costs next to nothing and does nothing until the application registers an OpenTelemetry SDK.
 const tracer = trace.getTracer("hexkit");
@@ -10,7 +20,7 @@ function traceHeaders(): [name: string, value: string][] {
   return Object.entries(carrier);
 }
 
-async function inSpan<Result>(span: Span, work: () => Promise<Result>): Promise<Result> {
+async function inSpan<Result>(span: Span, work: () => Result | Promise<Result>): Promise<Result> {
   try {
     return await work();
   } catch (error) {
@@ -27,26 +37,32 @@ export function producerSpan<Result>(
   attributes: MessagingAttributes,
   send: (headers: readonly [string, string][]) => Promise<Result>,
 ): Promise<Result> {
-  return tracer.startActiveSpan(
+  const parent = context.active();
+  const span = tracer.startSpan(
     `send ${attributes.topic}`,
     { kind: SpanKind.PRODUCER, attributes: conventions(attributes, "send") },
-    (span) => inSpan(span, () => send(traceHeaders())),
+    parent,
   );
+  // Without an SDK: nothing to record, nothing to send along.
+  if (span.spanContext().traceId === INVALID_TRACEID) return send(traceHeaders());
+  return context.with(trace.setSpan(parent, span), () => inSpan(span, () => send(traceHeaders())));
 }
 
 /** Runs `handle` in a consumer span whose parent is the trace that the event's headers carry. */
 export function consumerSpan<Result>(
   attributes: MessagingAttributes,
   headers: Readonly<Record<string, string>>,
-  handle: () => Promise<Result>,
-): Promise<Result> {
+  handle: () => Result | Promise<Result>,
+): Result | Promise<Result> {
   const parent = propagation.extract(ROOT_CONTEXT, headers);
-  return tracer.startActiveSpan(
+  const span = tracer.startSpan(
     `process ${attributes.topic}`,
     { kind: SpanKind.CONSUMER, attributes: conventions(attributes, "process") },
     parent,
-    (span) => inSpan(span, handle),
   );
+  // Without an SDK: nothing to record, nothing to hand on.
+  if (span.spanContext().traceId === INVALID_TRACEID) return handle();
+  return context.with(trace.setSpan(parent, span), () => inSpan(span, handle));
 }
 
 export interface MessagingAttributes {

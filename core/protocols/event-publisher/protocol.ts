@@ -95,7 +95,12 @@ class PortableEventPublisher implements EventPublisher {
       if (!isAscii(value)) throw refuse("ERR_HEXKIT_NOT_ASCII", `${name} ${JSON.stringify(value)} has a character outside ASCII`);
     }
     const { topic, type, key } = event;
-    const headers = this.#headers(event.headers ?? {}, { type, event_id: eventId, correlation_id: this.#correlationId(refuse) }, refuse);
+    const ours: readonly Header[] = [
+      ["type", type],
+      ["event_id", eventId],
+      ["correlation_id", this.#correlationId(refuse)],
+    ];
+    const headers = event.headers === undefined ? ours : this.#headers(event.headers, ours, refuse);
     const value = encode(event.payload, refuse);
     const sizeBytes = key.length + value.length;
     if (sizeBytes > this.#driver.maxRecordBytes) {
@@ -121,7 +126,7 @@ class PortableEventPublisher implements EventPublisher {
   /** The caller's headers first, then ours; one of ours that the caller gave keeps its place and loses its value. */
   #headers(
     given: Readonly<Record<string, string>>,
-    ours: Record<string, string>,
+    ours: readonly Header[],
     refuse: (code: ErrorCode, fact: string) => HexkitError,
   ): readonly Header[] {
     if (Object.prototype.toString.call(given) !== "[object Object]")
@@ -137,7 +142,7 @@ class PortableEventPublisher implements EventPublisher {
         throw refuse("ERR_HEXKIT_NOT_ASCII", `header ${JSON.stringify(name)}: ${JSON.stringify(value)} has a character outside ASCII`);
       headers.set(name, value);
     }
-    for (const [name, value] of Object.entries(ours)) {
+    for (const [name, value] of ours) {
       const old = headers.get(name);
       if (old !== undefined)
         this.#context.logger.warn({ header: name, old, new: value }, "a reserved header of a published event was replaced");

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import { isVersion4, parseUuid } from "../../uuid.ts";
 import type { SourceRecord } from "./driver.ts";
@@ -24,8 +25,10 @@ export interface Undecodable {
 /** What a record turned out to be. `ignored` ones are acknowledged unseen, `undecodable` ones go the way of failures. */
 export type Decoded = DecodedEvent | Undecodable | { readonly kind: "ignored"; readonly reason: string };
 
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
+/** By Buffer, which takes a third of the time of a TextDecoder on short texts. */
+function textOf(bytes: Uint8Array): string {
+  return (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).toString("utf8");
+}
 
 /** All headers as text. The last of equal names wins; foreign bytes in a header are no reason to refuse a record. */
 export function decodeHeaders(record: SourceRecord): Record<string, string> {
@@ -36,32 +39,21 @@ export function decodeHeaders(record: SourceRecord): Record<string, string> {
 
 /** Bytes as text, whatever they are. */
 export function headerText(value: Uint8Array | null): string {
-  return value === null ? "" : lenient.decode(value);
+  return value === null ? "" : textOf(value);
 }
 
 /** A key as text where it is text; else empty, so that whoever reads it does not take garbage for a key. */
 export function readableKey(key: Uint8Array | null): string {
-  try {
-    return key === null ? "" : strict.decode(key);
-  } catch {
-    return "";
-  }
+  return key !== null && isUtf8(key) ? textOf(key) : "";
 }
 
 /** Key and payload as the wire format has them, or why they are not. */
 function decodeContent({ key, value }: SourceRecord): { readonly key: string; readonly payload: unknown } | { readonly reason: string } {
   if (key === null) return { reason: "its key is null" };
   if (value === null) return { reason: "its value is null" };
-  let text: string;
-  let keyText: string;
+  if (!isUtf8(key) || !isUtf8(value)) return { reason: "its key or value is not UTF-8 text" };
   try {
-    keyText = strict.decode(key);
-    text = strict.decode(value);
-  } catch {
-    return { reason: "its key or value is not UTF-8 text" };
-  }
-  try {
-    return { key: keyText, payload: JSON.parse(text) };
+    return { key: textOf(key), payload: JSON.parse(textOf(value)) };
   } catch (error) {
     return { reason: `its value is not JSON: ${(error as Error).message}` };
   }

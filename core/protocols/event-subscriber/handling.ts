@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { untilAborted } from "../../call.ts";
-import { withCorrelationId } from "../../correlation.ts";
+import { withKnownCorrelationId } from "../../correlation.ts";
 import type { HexkitError } from "../../errors.ts";
 import { consumerSpan } from "../../telemetry.ts";
 import type { ProtocolContext } from "../index.ts";
@@ -163,17 +163,19 @@ export class Handling {
     return this.#failedForGood(task, decoded, error);
   }
 
-  #consume({ event, translator, correlationId }: DecodedEvent, { partition, failures }: Task): Promise<void> {
+  #consume({ event, translator, correlationId }: DecodedEvent, { partition, failures }: Task): void | Promise<void> {
     const { context, settings } = this.#options;
     const { logger, system } = context;
     const { topic, eventId } = event;
-    return this.#limited([partition], (signal) =>
-      withCorrelationId(correlationId, () =>
-        consumerSpan({ system, topic, eventId, group: settings.group }, event.headers, async () => {
-          await (translator as Translator).consume(event, { signal, attempt: failures + 1, logger, correlationId });
-        }),
-      ),
-    );
+    const attempt = failures + 1;
+    const run = (signal: AbortSignal): void | Promise<void> =>
+      withKnownCorrelationId(correlationId, () =>
+        consumerSpan({ system, topic, eventId, group: settings.group }, event.headers, () =>
+          (translator as Translator).consume(event, { signal, attempt, logger, correlationId }),
+        ),
+      );
+    // Without a time limit no promise but the handler's own: each costs, for every event.
+    return settings.handlerTimeoutMs === undefined ? run(partition.signal) : this.#limited([partition], async (signal) => run(signal));
   }
 
   async #consumeBatch(batch: readonly Item[], translator: BatchTranslator): Promise<readonly BatchOutcome[]> {

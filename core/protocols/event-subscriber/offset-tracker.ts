@@ -30,18 +30,19 @@ export class OffsetTracker {
   settle(offset: number): boolean {
     if (this.#last === undefined || offset > this.#last) return false;
     if (this.#position !== undefined && offset < this.#position) return false;
-    this.#settled.add(offset);
-    let moved = false;
-    while (this.#head < this.#delivered.length && this.#settled.delete(this.#delivered[this.#head] as number)) {
+    if (offset !== this.#delivered[this.#head]) {
+      this.#settled.add(offset);
+      return false;
+    }
+    do {
       this.#position = (this.#delivered[this.#head] as number) + 1;
       this.#head += 1;
-      moved = true;
-    }
+    } while (this.#settled.size > 0 && this.#settled.delete(this.#delivered[this.#head] as number));
     // Give the settled front back once it is the larger part; amortised, each offset is moved at most once.
     if (this.#head > 1024 && this.#head * 2 > this.#delivered.length) {
       this.#delivered.splice(0, this.#head);
       this.#head = 0;
     }
-    return moved;
+    return true;
   }
 }

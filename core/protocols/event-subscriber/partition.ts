@@ -65,7 +65,7 @@ export class Partition {
     this.inFlight += 1;
     this.#bytes += sizeBytes;
     // Bytes one to one: two keys share a lane only if they are equal, whatever they hold.
-    const key = record.key === null ? "" : Buffer.from(record.key.buffer, record.key.byteOffset, record.key.byteLength).toString("latin1");
+    const key = record.key === null ? "" : bufferOf(record.key).toString("latin1");
     return { record, partition: this, sizeBytes, lane: `${this.id}/${key}`, batch, failures: 0, firstError: undefined, kept: false };
   }
 
@@ -148,4 +148,8 @@ export class Partition {
     this.state = "gone";
     this.#abort.abort(new Error(reason));
   }
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
