@@ -89,9 +89,15 @@ export function consume(registry: Registry, settings: Partial<SubscriberSettings
   return { seen, subscription };
 }
 
-/** Resolves in the turn of the event loop in which the condition holds. The test's own timeout is the limit. */
+const patienceMs = 20_000;
+
+/** Resolves in the turn of the event loop in which the condition holds. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+  const deadline = Date.now() + patienceMs;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`waited ${patienceMs} ms until ${condition}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 /** Lets everything that is under way in memory happen. */
