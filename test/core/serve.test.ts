@@ -123,13 +123,13 @@ describe("serve", () => {
     const count = (): number[] => [
       process.listenerCount("SIGTERM"),
       process.listenerCount("SIGINT"),
-      process.listenerCount("SIGUSR2"),
+      process.listenerCount("SIGHUP"),
       process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length,
     ];
     const before = count();
     const controller = new AbortController();
     const registry = await open({ config: mailers(["a"]), plugins: [postPlugin([])] });
-    const serving = registry.serve({ signal: controller.signal, signals: ["SIGUSR2"] });
+    const serving = registry.serve({ signal: controller.signal, signals: ["SIGHUP"] });
     assert.deepEqual(count(), [before[0], before[1], (before[2] ?? 0) + 1, (before[3] ?? 0) + 1]);
     controller.abort();
     await serving;
@@ -138,8 +138,8 @@ describe("serve", () => {
 
   it("listens to the signals that it is given only", async () => {
     const registry = await open({ config: mailers(["a"]), plugins: [postPlugin([])] });
-    const serving = registry.serve({ signals: ["SIGUSR2"] });
-    process.kill(process.pid, "SIGUSR2");
+    const serving = registry.serve({ signals: ["SIGHUP"] });
+    process.kill(process.pid, "SIGHUP");
     await serving;
     assert.equal((await registry.health()).closed, true);
   });
