@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { snake, variableOf } from "../../config/names.ts";
-import { errorCodes } from "../../core/errors.ts";
+import { type ErrorCode, errorCodes } from "../../core/errors.ts";
 import { builtinPlugins } from "../../core/loader.ts";
 import type { Plugin } from "../../core/plugin.ts";
 import { builtinProtocols } from "../../core/protocols/builtin.ts";
@@ -12,6 +12,15 @@ async function plugins(): Promise<Plugin[]> {
   return modules.map(({ plugin }) => plugin as Plugin);
 }
 
+/** The codes of each category, in the order of the table. */
+function categories(): [category: string, codes: ErrorCode[]][] {
+  const codes = Object.keys(errorCodes) as ErrorCode[];
+  const names = [...new Set(codes.map((code) => errorCodes[code].category))];
+  return names.map((name) => [name, codes.filter((code) => errorCodes[code].category === name)]);
+}
+
+const short = (code: ErrorCode): string => code.replace("ERR_HEXKIT_", "");
+
 /** The variable of an option or setting below a provider's or binding's name. */
 const variableBelow =
   (name: string) =>
@@ -19,14 +28,17 @@ const variableBelow =
     [variableOf(name), ...path.map(snake)].join("_");
 
 describe("generated documents and files", () => {
-  it("README.md: the error codes", () => {
-    const rows = Object.entries(errorCodes).map(([code, { category, retryable, summary }]) => [
-      `\`${code}\``,
-      category,
-      retryable ? "yes" : "no",
-      summary,
-    ]);
-    generatedSection("README.md", "errors", table(["Code", "Category", "Retryable", "Meaning"], rows));
+  it("README.md: the error codes by category", () => {
+    const rows = categories().map(([category, codes]) => [category, codes.map((code) => `\`${short(code)}\``).join(", ")]);
+    generatedSection("README.md", "errors", table(["Category", "Codes, each after `ERR_HEXKIT_`"], rows));
+  });
+
+  it("docs/errors.md: the error codes", () => {
+    const parts = categories().map(([category, codes]) => {
+      const rows = codes.map((code) => [`\`${code}\``, errorCodes[code].retryable ? "yes" : "no", errorCodes[code].summary]);
+      return `## ${category}\n\n${table(["Code", "Retryable", "Meaning"], rows)}`;
+    });
+    generatedSection("docs/errors.md", "errors", parts.join("\n\n"));
   });
 
   it("README.md: which plugin has a driver for which protocol", async () => {
