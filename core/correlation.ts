@@ -1,7 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { randomUUID } from "node:crypto";
 import { HexkitError } from "./errors.ts";
-import { isVersion4, parseUuid } from "./uuid.ts";
+import { isVersion4, newUuid, parseUuid } from "./uuid.ts";
 
 // Shared through the global object: a plugin with its own copy of this package must see the same context.
 const key = Symbol.for("hexkit.correlation");
@@ -11,7 +10,7 @@ const storage = shared[key];
 
 /** A new correlation id: a random UUID of version 4. */
 export function newCorrelationId(): string {
-  return randomUUID();
+  return newUuid();
 }
 
 /** The correlation id of the running context, or `undefined`. */

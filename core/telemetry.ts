@@ -2,6 +2,7 @@ import {
   type Attributes,
   context,
   INVALID_TRACEID,
+  ProxyTracerProvider,
   propagation,
   ROOT_CONTEXT,
   type Span,
@@ -12,6 +13,17 @@ import {
 
 // Everything here costs next to nothing and does nothing until the application registers an OpenTelemetry SDK.
 const tracer = trace.getTracer("hexkit");
+
+/**
+ * Whether there is anything to record, read or send along. The provider is the API's own and has nothing behind it until an SDK is registered;
+ * one of another copy of the API is taken for an SDK. Asked for every event: what follows costs more than all else that is done for it.
+ */
+function isTraced(): boolean {
+  const provider = trace.getTracerProvider();
+  return (
+    !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer("hexkit") !== undefined || propagation.fields().length > 0
+  );
+}
 
 /** Fields of the context's trace, as headers to send along; empty without an SDK. */
 function traceHeaders(): [name: string, value: string][] {
@@ -37,6 +49,7 @@ export function producerSpan<Result>(
   attributes: MessagingAttributes,
   send: (headers: readonly [string, string][]) => Promise<Result>,
 ): Promise<Result> {
+  if (!isTraced()) return send([]);
   const parent = context.active();
   const span = tracer.startSpan(
     `send ${attributes.topic}`,
@@ -54,6 +67,7 @@ export function consumerSpan<Result>(
   headers: Readonly<Record<string, string>>,
   handle: () => Result | Promise<Result>,
 ): Result | Promise<Result> {
+  if (!isTraced()) return handle();
   const parent = propagation.extract(ROOT_CONTEXT, headers);
   const span = tracer.startSpan(
     `process ${attributes.topic}`,

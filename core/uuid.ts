@@ -1,3 +1,36 @@
+import { randomFillSync } from "node:crypto";
+
+const poolSize = 256;
+const digits = Buffer.from("0123456789abcdef");
+const randomBytes = Buffer.alloc(16 * poolSize);
+/** UUIDs in canonical form, one behind the other; the hyphens stay where they are. */
+const pool = Buffer.alloc(36 * poolSize, "-");
+let used = poolSize;
+
+/** A new UUID of version 4. Made many at a time: two for every event, and `crypto.randomUUID` joins each from twenty texts. */
+export function newUuid(): string {
+  if (used === poolSize) refill();
+  const at = used * 36;
+  used += 1;
+  return pool.toString("latin1", at, at + 36);
+}
+
+function refill(): void {
+  randomFillSync(randomBytes);
+  let at = 0;
+  for (let index = 0; index < randomBytes.length; index += 1) {
+    const place = index % 16;
+    let byte = randomBytes[index] as number;
+    if (place === 6) byte = 0x40 | (byte & 0x0f);
+    else if (place === 8) byte = 0x80 | (byte & 0x3f);
+    if (place === 4 || place === 6 || place === 8 || place === 10) at += 1;
+    pool[at] = digits[byte >> 4] as number;
+    pool[at + 1] = digits[byte & 15] as number;
+    at += 2;
+  }
+  used = 0;
+}
+
 /** By character: twice for every event, where a regular expression takes five times as long. */
 function isCanonical(text: string): boolean {
   if (text.length !== 36) return false;
@@ -16,13 +49,13 @@ function isCanonical(text: string): boolean {
  */
 export function parseUuid(text: string): string | undefined {
   if (isCanonical(text)) return text;
-  const digits = text
+  const hex = text
     .toLowerCase()
     .replace("urn:", "")
     .replace("uuid:", "")
     .replace(/^[{}]+|[{}]+$|-/g, "");
-  if (!/^[0-9a-f]{32}$/.test(digits)) return undefined;
-  return `${digits.slice(0, 8)}-${digits.slice(8, 12)}-${digits.slice(12, 16)}-${digits.slice(16, 20)}-${digits.slice(20)}`;
+  if (!/^[0-9a-f]{32}$/.test(hex)) return undefined;
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
 /** Whether a UUID in canonical form is of version 4. */

@@ -18,8 +18,8 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 describe("correlation id", () => {
   it("is a random UUID of version 4", () => {
-    const ids = new Set(Array.from({ length: 100 }, newCorrelationId));
-    assert.equal(ids.size, 100);
+    const ids = new Set(Array.from({ length: 1_000 }, newCorrelationId));
+    assert.equal(ids.size, 1_000);
     for (const id of ids) assert.equal(parseCorrelationId(id), id);
   });
 

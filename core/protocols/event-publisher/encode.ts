@@ -62,7 +62,8 @@ function check(value: unknown, path: string, depth: number, converted = false): 
   }
   for (const key of Object.keys(value)) {
     const item = (value as Record<string, unknown>)[key];
-    if (item !== undefined) check(item, `${path}.${key}`, depth + 1);
+    // Most are texts, and need no path.
+    if (item !== undefined && typeof item !== "string") check(item, `${path}.${key}`, depth + 1);
   }
 }
 

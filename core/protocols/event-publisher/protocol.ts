@@ -1,9 +1,8 @@
-import { randomUUID } from "node:crypto";
 import type { CallOptions } from "../../call.ts";
 import { currentCorrelationId, newCorrelationId } from "../../correlation.ts";
 import type { ErrorCode, HexkitError } from "../../errors.ts";
 import { producerSpan } from "../../telemetry.ts";
-import { parseUuid } from "../../uuid.ts";
+import { newUuid, parseUuid } from "../../uuid.ts";
 import { defineProtocol, type ProtocolContext } from "../index.ts";
 import type { EventPublisherDriver, OutgoingRecord } from "./driver.ts";
 import { encodePayload, isAscii, Unencodable } from "./encode.ts";
@@ -52,9 +51,14 @@ class PortableEventPublisher implements EventPublisher {
     });
   }
 
-  async publish(event: OutgoingEvent, options: CallOptions = {}): Promise<void> {
-    this.#admit(options);
-    await this.#send(this.#prepare(event, "publish"), options);
+  /** Not an async function: one promise less for every event. */
+  publish(event: OutgoingEvent, options: CallOptions = {}): Promise<void> {
+    try {
+      this.#admit(options);
+      return this.#send(this.#prepare(event, "publish"), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async publishAll(events: readonly OutgoingEvent[], options: CallOptions = {}): Promise<void> {
@@ -85,7 +89,7 @@ class PortableEventPublisher implements EventPublisher {
     const refuse = (code: ErrorCode, fact: string): HexkitError => this.#context.error(code, `${operation}: ${fact}`);
     if (typeof event !== "object" || event === null)
       throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", "an event is { topic, type, key, payload, … }");
-    const eventId = event.eventId === undefined ? randomUUID() : typeof event.eventId === "string" ? parseUuid(event.eventId) : undefined;
+    const eventId = event.eventId === undefined ? newUuid() : typeof event.eventId === "string" ? parseUuid(event.eventId) : undefined;
     if (eventId === undefined) throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `eventId ${JSON.stringify(event.eventId)} is not a UUID`);
     for (const name of ["topic", "type", "key"] as const) {
       const value: unknown = event[name];

@@ -2,8 +2,9 @@ import { setMaxListeners } from "node:events";
 import type { Clock } from "../../clock.ts";
 import type { HexkitError } from "../../errors.ts";
 import type { Logger } from "../../logging.ts";
-import { deferred } from "../../promise.ts";
 import type { EventPublisherDriver, OutgoingRecord } from "./driver.ts";
+import { about, Entry, type Failure, fate } from "./entry.ts";
+import { type LaneSurroundings, SendLane } from "./send-lane.ts";
 
 export interface QueueSurroundings {
   readonly driver: EventPublisherDriver;
@@ -14,68 +15,10 @@ export interface QueueSurroundings {
   error(code: HexkitError["code"], message: string, cause?: unknown): HexkitError;
 }
 
-/** A record on its way. `settled` as soon as its caller has been answered, also if it is still in flight. */
-class Entry {
-  readonly record: OutgoingRecord;
-  readonly sizeBytes: number;
-  readonly deadline: number;
-  /** Grows with every call. */
-  readonly turn: number;
-  readonly signal: AbortSignal | undefined;
-  readonly answer = deferred<void>();
-  settled = false;
-  inFlight = false;
-  /** Whether the driver has had it at least once. */
-  sent = false;
-  lastError: HexkitError | undefined;
-  /** Why it must not be sent again: an earlier event of its key failed while it was in flight itself. */
-  overtaking: HexkitError | undefined;
-  readonly #settled: (entry: Entry) => void;
-
-  constructor(record: OutgoingRecord, deadline: number, turn: number, signal: AbortSignal | undefined, settled: (entry: Entry) => void) {
-    this.record = record;
-    let sizeBytes = record.key.length + record.value.length + overheadBytes;
-    for (const [name, value] of record.headers) sizeBytes += name.length + value.length;
-    this.sizeBytes = sizeBytes;
-    this.deadline = deadline;
-    this.turn = turn;
-    this.signal = signal;
-    this.#settled = settled;
-  }
-
-  /** Topic and key: what is equal here stays in order. */
-  get order(): string {
-    const { topic, key } = this.record;
-    return `${topic.length}/${topic}${key}`;
-  }
-
-  settle(error?: HexkitError): void {
-    if (this.settled) return;
-    this.settled = true;
-    this.#settled(this);
-    if (error === undefined) this.answer.resolve();
-    else this.answer.reject(error);
-  }
-}
-
-/** An event that failed for good. */
-interface Failure {
-  readonly entry: Entry;
-  readonly error: HexkitError;
-}
-
 /** What one caller's signal may withdraw. */
 interface Withdrawal {
   readonly entries: Set<Entry>;
   readonly onAbort: () => void;
-}
-
-interface Lane {
-  readonly name: string;
-  queue: Entry[];
-  running: boolean;
-  /** As many records to be sent one by one, because together they were too large. */
-  single: number;
 }
 
 interface Topic {
@@ -84,9 +27,6 @@ interface Topic {
   waiting: Entry[];
 }
 
-const maxBatchRecords = 5_000;
-/** What a record takes in a batch beyond key, value and headers; generous, it only bounds the size of a batch. */
-const overheadBytes = 128;
 const retryDelayMs = { first: 100, most: 1_000 };
 /** The longest that a timer of Node waits; it takes more for nothing. */
 const longestTimerMs = 2 ** 31 - 1;
@@ -99,7 +39,8 @@ const longestTimerMs = 2 ** 31 - 1;
 export class SendQueue {
   readonly #with: QueueSurroundings;
   readonly #topics = new Map<string, Topic>();
-  readonly #lanes = new Map<string, Lane>();
+  readonly #lanes = new Map<string, SendLane>();
+  readonly #forLanes: LaneSurroundings;
   /** Everything not yet settled, in order of its deadline. */
   readonly #live = new Set<Entry>();
   readonly #stopped = new AbortController();
@@ -112,6 +53,18 @@ export class SendQueue {
     this.#with = surroundings;
     // Every lane in trouble listens to it.
     setMaxListeners(0, this.#stopped.signal);
+    this.#forLanes = {
+      driver: surroundings.driver,
+      logger: surroundings.logger,
+      stopped: this.#stopped.signal,
+      mapError: (error, entry) => surroundings.mapError(error, "publish", `to topic ${JSON.stringify(entry.record.topic)}`),
+      expire: () => this.#expire(),
+      failBehind: (failed) => this.#failBehind(failed),
+      outOfOrder: (entry, cause) => this.#outOfOrder(entry, cause),
+      prepare: (topic) => this.#tryPrepare(topic),
+      pause: (attempt) => this.#pause(attempt),
+      idle: (lane) => this.#lanes.delete(lane.name),
+    };
   }
 
   /** Resolves when the record is stored. */
@@ -120,14 +73,14 @@ export class SendQueue {
     const entry = new Entry(record, clock.now() + deliveryTimeoutMs, this.#turns++, signal, this.#settled);
     this.#live.add(entry);
     if (signal !== undefined) this.#watch(signal, entry);
-    this.#scheduleSweep();
+    if (this.#live.size === 1) this.#scheduleSweep();
     const topic = this.#topic(record.topic);
     if (topic.ready) this.#enqueue(entry);
     else {
       topic.waiting.push(entry);
       if (!topic.preparing) void this.#prepare(record.topic, topic);
     }
-    return entry.answer.promise;
+    return entry.answer;
   }
 
   readonly #settled = (entry: Entry): void => {
@@ -234,111 +187,15 @@ export class SendQueue {
     try {
       name = this.#with.driver.lane(entry.record);
     } catch (error) {
-      entry.settle(this.#with.mapError(error, "publish", `to topic ${JSON.stringify(entry.record.topic)}`));
+      entry.settle(this.#forLanes.mapError(error, entry));
       return;
     }
     let lane = this.#lanes.get(name);
     if (lane === undefined) {
-      lane = { name, queue: [], running: false, single: 0 };
+      lane = new SendLane(name, this.#forLanes);
       this.#lanes.set(name, lane);
     }
-    lane.queue.push(entry);
-    if (lane.running) return;
-    lane.running = true;
-    // Not at once: whatever else is published in this turn of the event loop joins the batch.
-    const start = lane;
-    setImmediate(() => void this.#run(start));
-  }
-
-  async #run(lane: Lane): Promise<void> {
-    let attempt = 0;
-    while (!this.#stopped.signal.aborted) {
-      const batch = this.#take(lane);
-      if (batch.length === 0) break;
-      const failed = await this.#send(lane, batch);
-      if (failed === undefined) {
-        attempt = 0;
-        continue;
-      }
-      this.#with.logger.debug({ error: failed, lane: lane.name, attempt }, "publishing failed, trying again");
-      await this.#pause(attempt);
-      attempt += 1;
-      const topic = lane.queue[0]?.record.topic;
-      if (topic !== undefined) await this.#tryPrepare(topic);
-    }
-    lane.running = false;
-    // Its queue grew between the last look and now only if nothing was awaited, so an idle lane is really empty.
-    if (lane.queue.length === 0) this.#lanes.delete(lane.name);
-  }
-
-  #take(lane: Lane): Entry[] {
-    this.#expire();
-    lane.queue = lane.queue.filter((entry) => !entry.settled);
-    const most = lane.single > 0 ? 1 : maxBatchRecords;
-    if (lane.single > 0) lane.single -= 1;
-    let sizeBytes = 0;
-    let count = 0;
-    for (const entry of lane.queue) {
-      sizeBytes += entry.sizeBytes;
-      if (count > 0 && (count === most || sizeBytes > this.#with.driver.maxRecordBytes)) break;
-      count += 1;
-    }
-    const batch = lane.queue.splice(0, count);
-    for (const entry of batch) {
-      entry.inFlight = true;
-      entry.sent = true;
-    }
-    return batch;
-  }
-
-  /** Sends a batch once and settles what is final; puts the rest back in front and returns why. */
-  async #send(lane: Lane, batch: readonly Entry[]): Promise<HexkitError | undefined> {
-    const errors = await this.#trySend(lane, batch);
-    for (const entry of batch) entry.inFlight = false;
-    if (batch.length > 1 && errors.every((error) => error?.code === "ERR_HEXKIT_MESSAGE_TOO_LARGE")) {
-      // Each may fit where all together did not.
-      lane.single = batch.length;
-      lane.queue.unshift(...batch);
-      return undefined;
-    }
-    const again: Entry[] = [];
-    const failed: Failure[] = [];
-    let reason: HexkitError | undefined;
-    batch.forEach((entry, index) => {
-      const error = errors[index];
-      if (error === undefined) entry.settle();
-      else if (error.retryable) {
-        entry.lastError = error;
-        reason = error;
-        again.push(entry);
-      } else if (!entry.settled) {
-        entry.settle(error);
-        failed.push({ entry, error });
-      }
-    });
-    this.#failBehind(failed);
-    for (const entry of again) if (entry.overtaking !== undefined) entry.settle(this.#outOfOrder(entry, entry.overtaking));
-    lane.queue.unshift(...again.filter((entry) => !entry.settled));
-    return reason;
-  }
-
-  async #trySend(lane: Lane, batch: readonly Entry[]): Promise<readonly (HexkitError | undefined)[]> {
-    const map = (error: unknown, entry: Entry): HexkitError =>
-      this.#with.mapError(error, "publish", `to topic ${JSON.stringify(entry.record.topic)}`);
-    try {
-      const outcomes = await this.#with.driver.send(
-        lane.name,
-        batch.map((entry) => entry.record),
-        { signal: this.#stopped.signal },
-      );
-      return batch.map((entry, index) => {
-        const outcome = outcomes[index];
-        if (outcome === undefined) return map(new Error("the driver gave no outcome; it may or may not have been stored"), entry);
-        return outcome.error === undefined ? undefined : map(outcome.error, entry);
-      });
-    } catch (error) {
-      return batch.map((entry) => map(error, entry));
-    }
+    lane.add(entry);
   }
 
   /** The order of a key is kept by not sending what waits behind a failed event. */
@@ -394,12 +251,4 @@ export class SendQueue {
     }
     this.#failBehind(failed);
   }
-}
-
-function about(entry: Entry): string {
-  return `publish to topic ${JSON.stringify(entry.record.topic)}`;
-}
-
-function fate(entry: Entry): string {
-  return entry.sent ? "it may or may not have been stored" : "it was not sent";
 }

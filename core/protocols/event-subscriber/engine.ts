@@ -80,7 +80,7 @@ export class Engine implements Subscription {
       concurrency: settings.concurrency,
       maxBatch: settings.maxBatch,
       batchOf: (task) => task.batch,
-      run: (task) => this.#handling.run(task),
+      run: (task, ended) => this.#handling.run(task, ended),
       runBatch: (tasks) => this.#handling.runBatch(tasks),
       keeps: (task) => task.partition.keeps(task),
       awaits: ({ partition, record }) => {

@@ -61,26 +61,59 @@ export class Handling {
     return first === undefined ? undefined : { sinceMs: first.startedMs, place: place(first.record) };
   }
 
-  /** Runs one task. Never rejects. */
-  async run(task: Task): Promise<TaskOutcome> {
-    const run = this.#begin(task.record);
+  /** Runs one task and calls `ended`, at once if its translator returns no promise: each costs, for every event. Never throws. */
+  run(task: Task, ended: (outcome: TaskOutcome) => void): void {
+    const startedMs = this.#options.context.clock.now();
     task.partition.enter(task);
+    let pending: Promise<TaskOutcome> | undefined;
     try {
-      const decoded = this.#decode(task);
-      if (decoded === undefined) return over;
-      if (decoded.kind === "undecodable") return await this.#undecodable(task, decoded);
-      try {
-        await this.#consume(decoded, task);
-      } catch (error) {
-        return await this.#attemptFailed(task, decoded, error);
-      }
-      this.#done(task);
+      pending = this.#handle(task);
     } catch (error) {
       this.#failUnexpectedly(task, error);
-    } finally {
-      task.partition.exit();
-      this.#running.delete(run);
     }
+    if (pending === undefined) {
+      task.partition.exit();
+      ended(over);
+    } else void this.#follow(task, startedMs, pending, ended);
+  }
+
+  async #follow(task: Task, startedMs: number, pending: Promise<TaskOutcome>, ended: (outcome: TaskOutcome) => void): Promise<void> {
+    const run = { startedMs, record: task.record };
+    this.#running.add(run);
+    let outcome = over;
+    try {
+      outcome = await pending;
+    } catch (error) {
+      this.#failUnexpectedly(task, error);
+    }
+    task.partition.exit();
+    this.#running.delete(run);
+    ended(outcome);
+  }
+
+  /** Handles one record; nothing is to be waited for if this returns nothing. */
+  #handle(task: Task): Promise<TaskOutcome> | undefined {
+    const decoded = this.#decode(task);
+    if (decoded === undefined) return undefined;
+    if (decoded.kind === "undecodable") return this.#undecodable(task, decoded);
+    let handler: void | Promise<void>;
+    try {
+      handler = this.#consume(decoded, task);
+    } catch (error) {
+      return this.#attemptFailed(task, decoded, error);
+    }
+    if (isThenable(handler)) return this.#await(task, decoded, handler);
+    this.#done(task);
+    return undefined;
+  }
+
+  async #await(task: Task, decoded: DecodedEvent, handler: PromiseLike<void>): Promise<TaskOutcome> {
+    try {
+      await handler;
+    } catch (error) {
+      return await this.#attemptFailed(task, decoded, error);
+    }
+    this.#done(task);
     return over;
   }
 
@@ -289,6 +322,10 @@ export class Handling {
     fail(error);
     return unsettled;
   }
+}
+
+function isThenable(value: unknown): value is PromiseLike<void> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }
 
 function position({ topic, partition, offset }: SourceRecord): {

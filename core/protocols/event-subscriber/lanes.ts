@@ -12,8 +12,8 @@ export interface LanesOptions<Task> {
   readonly maxBatch: number;
   /** Tasks with one (defined) batch may run together; others run alone. */
   batchOf(task: Task): object | undefined;
-  /** Runs one task. Never rejects. */
-  run(task: Task): Promise<TaskOutcome>;
+  /** Runs one task and calls `ended` once, at once if nothing is to be waited for. Never throws. */
+  run(task: Task, ended: (outcome: TaskOutcome) => void): void;
   /** Runs a batch, in which the tasks of one lane are in order, and gives an outcome for each. Never rejects. */
   runBatch(tasks: readonly Task[]): Promise<readonly TaskOutcome[]>;
   /** Whether a task may go on waiting for its turn. Asked by `drop`. */
@@ -103,7 +103,7 @@ export class Lanes<Task> {
     this.#running += 1;
     const batch = this.#options.batchOf(first);
     if (batch === undefined) {
-      void this.#options.run(first).then((outcome) => {
+      this.#options.run(first, (outcome) => {
         this.#running -= 1;
         if (outcome.retryInMs === undefined) this.#free(lane);
         else this.#end({ lane, tasks: [first] }, [outcome]);

@@ -25,7 +25,7 @@ class Yard {
       concurrency,
       maxBatch,
       batchOf,
-      run: async (task) => (await run([task]))[0] as TaskOutcome,
+      run: (task, ended) => void run([task]).then(([outcome]) => ended(outcome as TaskOutcome)),
       runBatch: run,
       keeps: (task) => !this.given.has(task),
       awaits: (task) => !this.closed && !this.given.has(task),
@@ -137,7 +137,7 @@ describe("lanes", () => {
       concurrency: 3,
       maxBatch: 1,
       batchOf: () => undefined,
-      run: async (task) => (task === "z1" ? { retryInMs: 10 } : new Promise(() => undefined)),
+      run: (task, ended) => task === "z1" && ended({ retryInMs: 10 }),
       runBatch: () => assert.fail(),
       keeps: (task) => asked.push(`keeps ${task}`) > 0,
       awaits: (task) => asked.push(`awaits ${task}`) > 0,
@@ -178,14 +178,14 @@ describe("lanes", () => {
       concurrency: 2,
       maxBatch: 1,
       batchOf: () => undefined,
-      run: async (task) => {
+      run: (task, ended) => {
         begun.push(task);
         if (task === "a1") {
           lanes.add("b", "b1");
           lanes.start();
           begun.push("end of a1");
         }
-        return over;
+        ended(over);
       },
       runBatch: () => assert.fail(),
       keeps: () => true,
@@ -194,7 +194,30 @@ describe("lanes", () => {
     lanes.add("a", "a1");
     lanes.start();
     assert.deepEqual(begun, ["a1", "end of a1", "b1"]);
-    await turns(1);
+    assert.equal(lanes.size, 0);
+  });
+
+  it("run tasks that end at once in turns and in order, however many", () => {
+    const begun: string[] = [];
+    const lanes: Lanes<string> = new Lanes({
+      concurrency: 1,
+      maxBatch: 1,
+      batchOf: () => undefined,
+      run: (task, ended) => {
+        begun.push(task);
+        ended(over);
+      },
+      runBatch: () => assert.fail("there are no batches"),
+      keeps: () => true,
+      awaits: () => true,
+    });
+    const expected = Array.from({ length: 10_000 }, (_, index) => [`a${index}`, `b${index}`]);
+    for (const [first, second] of expected as [string, string][]) {
+      lanes.add("a", first);
+      lanes.add("b", second);
+    }
+    lanes.start();
+    assert.deepEqual(begun, expected.flat());
     assert.equal(lanes.size, 0);
   });
 });

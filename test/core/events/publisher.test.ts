@@ -88,6 +88,19 @@ describe("gathering", () => {
     assert.deepEqual(clock.sleeps, []);
   });
 
+  it("lets others have their turn although the driver answers without any I/O", async () => {
+    const driver = FakePublisherDriver.obliging();
+    await using service = await openPublisher(driver);
+    let turned = false;
+    setImmediate(() => setImmediate(() => setImmediate(() => (turned = true))));
+    const caller = async (): Promise<number> => {
+      let calls = 0;
+      for (; !turned && calls < 10_000; calls += 1) await service.api.publish(event(calls));
+      return calls;
+    };
+    for (const calls of await Promise.all([caller(), caller()])) assert.ok(calls < 100, `${calls} calls before the event loop turned`);
+  });
+
   it("lets no lane wait for another", async () => {
     const driver = new FakePublisherDriver();
     byKey(driver);
