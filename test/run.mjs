@@ -1,6 +1,6 @@
 // Runs the project's tests: node test/run.mjs [files or folders…] [--services | --faults] [--repeat=N] [options of node --test…]
 //
-//   --services               starts real servers, runs test/services too, and fails if anything was skipped
+//   --services               starts the real servers that the files need, runs test/services too, and fails if anything was skipped
 //   --faults                 starts real servers and runs test/faults alone, the fault scenarios at full scale, one at a time
 //   --repeat=N               runs each fault scenario N times
 //   HEXKIT_TEST_NODE         the node binary to test on (default: this one)
@@ -37,12 +37,13 @@ async function main() {
   if (!Number.isInteger(repeat) || repeat < 1) return fail("--repeat takes a number from 1");
   const files = targets.length > 0 ? targets.flatMap((target) => collect(resolve(target))) : collect(join(root, "test"));
   if (files.length === 0) return fail(`no test file in ${targets.join(", ") || "test"}`);
-  const services = withServices ? await startServices() : undefined;
+  const unique = [...new Set(files)].sort();
+  const services = withServices ? await startServices(unique) : undefined;
   const folder = mkdtempSync(join(tmpdir(), "hexkit-run-"));
   try {
     if (stopped !== undefined) return 1;
     const report = join(folder, "report.jsonl");
-    const code = await run([...new Set(files)].sort(), report, services?.env ?? {});
+    const code = await run(unique, report, services?.env ?? {});
     return judge(code, report);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -61,9 +62,9 @@ function collect(path) {
   });
 }
 
-async function startServices() {
+async function startServices(files) {
   const module = await import("./services/start.mjs");
-  return module.startServices();
+  return module.startServices(files);
 }
 
 /** Resolves with the runner's exit code, once the runner and everything it started has ended. */

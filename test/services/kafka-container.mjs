@@ -1,17 +1,15 @@
-import { execFile, execFileSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { watch } from "./kafka.mjs";
+import { docker, eventually, freePorts } from "./container.mjs";
+import { watch } from "./server.mjs";
 
 const image = process.env.HEXKIT_TEST_KAFKA_IMAGE ?? "apache/kafka:4.3.1";
 const folderInside = "/mnt/shared/config";
 const user = "hexkit";
 const password = "hexkit-secret";
 const readyMs = 60_000;
-const docker = (...args) => promisify(execFile)("docker", args);
 
 /** The same broker as `kafka.sh` starts, from the official image. Killing and restarting it is not offered. */
 export async function startKafkaContainer(name, settings = {}) {
@@ -111,28 +109,4 @@ function makeCertificates(folder) {
     cat server.key server.crt ca.pem >server.pem
     chmod 644 *`;
   execFileSync("sh", ["-ec", script], { cwd: folder, stdio: "ignore" });
-}
-
-/** Ports that are free now. They are held until all are known, so that no two are the same. */
-async function freePorts(count) {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => {
-      const server = createServer();
-      return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
-    }),
-  );
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
-async function eventually(attempt, withinMs) {
-  for (const start = Date.now(); ; ) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (Date.now() - start > withinMs) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 250));
-    }
-  }
 }

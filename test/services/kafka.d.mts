@@ -1,18 +1,6 @@
-export interface KafkaServer {
-  /** The script's variables: `KAFKA_BROKERS`, …. */
-  readonly addresses: Readonly<Record<string, string>>;
-  stop(): Promise<void>;
-}
+import type { ScriptedServer, Server } from "./server.mjs";
 
-export interface ScriptedKafka extends KafkaServer {
-  /** SIGKILL, with the data kept. */
-  kill(): Promise<string>;
-  /** On the same ports, with the data kept. */
-  restart(): Promise<string>;
-  /** Runs one of Kafka's own tools. */
-  tool(...args: string[]): Promise<string>;
-}
+export type ScriptedKafka = ScriptedServer;
 
 export function startKafka(options: { settings?: Record<string, string>; container: false }): Promise<ScriptedKafka>;
-export function startKafka(options?: { settings?: Record<string, string>; container?: boolean }): Promise<KafkaServer>;
-export function watch(command: string, args: string[]): () => void;
+export function startKafka(options?: { settings?: Record<string, string>; container?: boolean }): Promise<Server>;

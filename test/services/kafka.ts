@@ -22,16 +22,10 @@ import { KafkaPublisherDriver } from "../../plugins/kafka/event-publisher.ts";
 import { KafkaSubscriberDriver } from "../../plugins/kafka/event-subscriber.ts";
 import type { KafkaOptions } from "../../plugins/kafka/options.ts";
 import type { EventBroker, RawRecord } from "../../testkit/conformance/index.ts";
+import { variable } from "./servers.ts";
 
 /** How long a test waits for what must happen. */
 const patienceMs = 60_000;
-
-/** A variable of the runner. A missing server is a failure, never a skip. */
-function variable(name: string): string {
-  const value = process.env[`HEXKIT_TEST_${name}`];
-  if (!value) throw new Error(`HEXKIT_TEST_${name} is not set: run node test/run.mjs --services, or see test/services/README.md`);
-  return value;
-}
 
 export const servers = {
   get plain(): string[] {
