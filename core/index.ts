@@ -32,6 +32,7 @@ export type {
   EventSource,
   EventSubscriberDriver,
   JoinRequest,
+  RecordText,
   SourceRecord,
   SourceTrouble,
   TopicPartition,
@@ -72,6 +73,43 @@ export {
   type Protocols,
   type ProtocolTypes,
 } from "./protocols/index.ts";
+export type {
+  ContentFacts,
+  FormRequest,
+  LinkRequest,
+  ListedObject,
+  ListedPart,
+  ListedUpload,
+  ObjectStorageCapabilities,
+  ObjectStorageDriver,
+  ObjectStorageLimits,
+  Page,
+  StoredFacts,
+} from "./protocols/object-storage/driver.ts";
+export type {
+  BucketInfo,
+  ByteRange,
+  ContentOptions,
+  DownloadLinkOptions,
+  ExpiryOptions,
+  FormLink,
+  Link,
+  MultipartUploads,
+  ObjectBody,
+  ObjectInfo,
+  ObjectMetadata,
+  ObjectRef,
+  ObjectStorage,
+  ObjectSummary,
+  PartInfo,
+  PutLink,
+  PutOptions,
+  StoredObject,
+  StoredRef,
+  UploadInfo,
+  UploadLinkOptions,
+  UploadRef,
+} from "./protocols/object-storage/object-storage.ts";
 export { type CloseOptions, type OpenOptions, openRegistry, type Registry } from "./registry.ts";
 export type { JsonSchema, Schema, SchemaInput, SchemaOutput, StandardSchema } from "./schema.ts";
 export type { ServeOptions } from "./serve.ts";

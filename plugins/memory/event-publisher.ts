@@ -29,7 +29,7 @@ export class MemoryPublisherDriver implements EventPublisherDriver {
     const timestampMs = this.#client.clock.now();
     this.#client.broker.append(
       this.#log(first),
-      records.map(({ key, value, headers }) => ({ key, value, headers, timestampMs })),
+      records.map((text) => ({ text, timestampMs })),
     );
     return new Array<SendOutcome>(records.length).fill(stored);
   }

@@ -1,15 +1,24 @@
-import type { SourceRecord, TopicPartition } from "../../core/index.ts";
+import type { RecordText, SourceRecord, TopicPartition } from "../../core/index.ts";
 
-/** Text stays text until it is read: strings cannot change under their owner, so the way in needs no copy. */
+type Content = Pick<SourceRecord, "key" | "value" | "headers">;
+
 export type Stored = string | Uint8Array | null;
 
-/** What is kept of a record; topic, partition and offset follow from where it lies. */
-export interface StoredRecord {
+/** A record that no publisher of ours writes. Text stands for its bytes in UTF-8. */
+interface RawRecord {
   readonly key: Stored;
   readonly value: Stored;
   readonly headers: readonly (readonly [name: string, value: Stored])[];
-  readonly timestampMs: number;
 }
+
+/**
+ * What is kept of a record; topic, partition and offset follow from where it lies. What was published stays text: strings cannot
+ * change under their owner, so neither the way in nor the way out needs a copy.
+ */
+export type StoredRecord = { readonly timestampMs: number } & (
+  | { readonly text: RecordText; readonly raw?: undefined }
+  | { readonly text?: undefined; readonly raw: RawRecord }
+);
 
 /** Who reads a partition, and is told when there is more. */
 export interface Reader {
@@ -44,7 +53,7 @@ export class PartitionLog implements TopicPartition {
     for (const reader of this.readers) reader.wake();
   }
 
-  /** Fresh copies of at most `count` records, for one reader. */
+  /** At most `count` records, for one reader, with bytes of its own. */
   read(from: number, count: number, reader: Reader): SourceRecord[] {
     const end = Math.min(from + count, this.#records.length);
     const records: SourceRecord[] = [];
@@ -60,26 +69,47 @@ export class DeliveredRecord implements SourceRecord {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
-  readonly key: Uint8Array | null;
-  readonly value: Uint8Array | null;
-  readonly headers: readonly (readonly [name: string, value: Uint8Array | null])[];
   readonly timestampMs: number;
+  readonly text: RecordText | undefined;
+  readonly #stored: StoredRecord;
   readonly #reader: Reader;
+  #copy: Content | undefined;
 
   constructor(log: PartitionLog, offset: number, stored: StoredRecord, reader: Reader) {
     this.topic = log.topic;
     this.partition = log.partition;
     this.offset = offset;
-    this.key = bytes(stored.key);
-    this.value = bytes(stored.value);
-    this.headers = stored.headers.map(([name, value]) => [name, bytes(value)]);
     this.timestampMs = stored.timestampMs;
+    this.text = stored.text;
+    this.#stored = stored;
     this.#reader = reader;
+  }
+
+  get key(): Uint8Array | null {
+    return this.#content.key;
+  }
+
+  get value(): Uint8Array | null {
+    return this.#content.value;
+  }
+
+  get headers(): Content["headers"] {
+    return this.#content.headers;
+  }
+
+  /** Made when somebody asks: the engine reads the text. */
+  get #content(): Content {
+    this.#copy ??= copyOf(this.#stored.text ?? this.#stored.raw);
+    return this.#copy;
   }
 
   static readerOf(record: SourceRecord): Reader | undefined {
     return #reader in record ? record.#reader : undefined;
   }
+}
+
+function copyOf({ key, value, headers }: RecordText | RawRecord): Content {
+  return { key: bytes(key), value: bytes(value), headers: headers.map(([name, each]) => [name, bytes(each)]) };
 }
 
 /** FNV-1a: stable over processes, and fast on the short keys of events. */

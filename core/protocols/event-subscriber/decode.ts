@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import { isVersion4, parseUuid } from "../../uuid.ts";
-import type { SourceRecord } from "./driver.ts";
+import type { RecordText, SourceRecord } from "./driver.ts";
 import type { AnyTranslator, ReceivedEvent } from "./event-subscriber.ts";
 import type { Routes } from "./translator.ts";
 
@@ -27,14 +27,26 @@ export type Decoded = DecodedEvent | Undecodable | { readonly kind: "ignored"; r
 
 /** By Buffer, which takes a third of the time of a TextDecoder on short texts. */
 function textOf(bytes: Uint8Array): string {
-  return (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).toString("utf8");
+  return bufferOf(bytes).toString("utf8");
+}
+
+/** The same bytes with the methods of a Buffer. */
+export function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** All headers as text. The last of equal names wins; foreign bytes in a header are no reason to refuse a record. */
 export function decodeHeaders(record: SourceRecord): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const [name, value] of record.headers) if (value !== null) headers[name] = headerText(value);
+  if (record.text !== undefined) for (const [name, value] of record.text.headers) headers[name] = value;
+  else for (const [name, value] of record.headers) if (value !== null) headers[name] = textOf(value);
   return headers;
+}
+
+/** One header as text, the last of equal names; empty if there is none. */
+export function decodeHeader({ headers, text }: SourceRecord, name: string): string {
+  if (text !== undefined) return text.headers.findLast(([header]) => header === name)?.[1] ?? "";
+  return headerText(headers.findLast(([header]) => header === name)?.[1] ?? null);
 }
 
 /** Bytes as text, whatever they are. */
@@ -48,12 +60,17 @@ export function readableKey(key: Uint8Array | null): string {
 }
 
 /** Key and payload as the wire format has them, or why they are not. */
-function decodeContent({ key, value }: SourceRecord): { readonly key: string; readonly payload: unknown } | { readonly reason: string } {
-  if (key === null) return { reason: "its key is null" };
-  if (value === null) return { reason: "its value is null" };
-  if (!isUtf8(key) || !isUtf8(value)) return { reason: "its key or value is not UTF-8 text" };
+function decodeContent(record: SourceRecord): { readonly key: string; readonly payload: unknown } | { readonly reason: string } {
+  let { text }: { readonly text?: Pick<RecordText, "key" | "value"> | undefined } = record;
+  if (text === undefined) {
+    const { key, value } = record;
+    if (key === null) return { reason: "its key is null" };
+    if (value === null) return { reason: "its value is null" };
+    if (!isUtf8(key) || !isUtf8(value)) return { reason: "its key or value is not UTF-8 text" };
+    text = { key: textOf(key), value: textOf(value) };
+  }
   try {
-    return { key: textOf(key), payload: JSON.parse(textOf(value)) };
+    return { key: text.key, payload: JSON.parse(text.value) };
   } catch (error) {
     return { reason: `its value is not JSON: ${(error as Error).message}` };
   }

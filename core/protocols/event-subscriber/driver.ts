@@ -6,6 +6,13 @@ export interface TopicPartition {
   readonly partition: number;
 }
 
+/** A record's content in ASCII. */
+export interface RecordText {
+  readonly key: string;
+  readonly value: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
 /** A record as it lies in the broker, undecoded. */
 export interface SourceRecord extends TopicPartition {
   /** Position in the partition; grows, may have gaps. A safe integer. */
@@ -16,6 +23,8 @@ export interface SourceRecord extends TopicPartition {
   readonly headers: readonly (readonly [name: string, value: Uint8Array | null])[];
   /** When the record was produced, in milliseconds since the epoch. */
   readonly timestampMs: number;
+  /** The same key, value and headers, from a driver that has them as ASCII text anyway: then nobody decodes the bytes. */
+  readonly text?: RecordText | undefined;
 }
 
 export interface JoinRequest {

@@ -4,6 +4,7 @@ import type { ProtocolContext } from "../index.ts";
 import { Acknowledger } from "./acknowledger.ts";
 import { Condition } from "./condition.ts";
 import type { DeadLetters } from "./dead-letters.ts";
+import { decodeHeader } from "./decode.ts";
 import type { EventSource, EventSubscriberDriver, SourceRecord, TopicPartition } from "./driver.ts";
 import type { AnyTranslator, BatchTranslator, Subscription, SubscriptionState, SubscriptionStats } from "./event-subscriber.ts";
 import { Handling } from "./handling.ts";
@@ -234,12 +235,8 @@ export class Engine implements Subscription {
 
   /** The translator that takes a record in batches, by its headers alone. */
   #batchOf(record: SourceRecord): BatchTranslator | undefined {
-    const text = (name: string): string => {
-      const value = record.headers.findLast(([header]) => header === name)?.[1];
-      return value == null ? "" : Buffer.from(value).toString("utf8");
-    };
-    const topic = record.topic === this.#options.retryTopic ? text("original_topic") : record.topic;
-    const translator = this.#options.routes.find(topic, text("type"));
+    const topic = record.topic === this.#options.retryTopic ? decodeHeader(record, "original_topic") : record.topic;
+    const translator = this.#options.routes.find(topic, decodeHeader(record, "type"));
     return translator !== undefined && isBatchTranslator(translator) ? translator : undefined;
   }
 

@@ -1,4 +1,5 @@
 import { setMaxListeners } from "node:events";
+import { bufferOf } from "./decode.ts";
 import type { SourceRecord, TopicPartition } from "./driver.ts";
 import type { BatchTranslator } from "./event-subscriber.ts";
 
@@ -61,12 +62,13 @@ export class Partition {
   }
 
   take(record: SourceRecord, batch: BatchTranslator | undefined): Task {
-    const sizeBytes = (record.key?.length ?? 0) + (record.value?.length ?? 0);
+    const { key, value } = record.text ?? record;
+    const sizeBytes = (key?.length ?? 0) + (value?.length ?? 0);
     this.inFlight += 1;
     this.#bytes += sizeBytes;
     // Bytes one to one: two keys share a lane only if they are equal, whatever they hold.
-    const key = record.key === null ? "" : bufferOf(record.key).toString("latin1");
-    return { record, partition: this, sizeBytes, lane: `${this.id}/${key}`, batch, failures: 0, firstError: undefined, kept: false };
+    const name = typeof key === "string" ? key : key === null ? "" : bufferOf(key).toString("latin1");
+    return { record, partition: this, sizeBytes, lane: `${this.id}/${name}`, batch, failures: 0, firstError: undefined, kept: false };
   }
 
   settled(task: Task): void {
@@ -148,8 +150,4 @@ export class Partition {
     this.state = "gone";
     this.#abort.abort(new Error(reason));
   }
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

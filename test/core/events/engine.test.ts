@@ -7,6 +7,7 @@ import {
   isHexkitError,
   newCorrelationId,
   type ReceivedEvent,
+  type SourceRecord,
   type Translator,
 } from "../../../core/index.ts";
 import { deferred } from "../../../core/promise.ts";
@@ -149,6 +150,22 @@ describe("order and concurrency", () => {
     assert.equal(all.subscription.stats().skipped, 2, "the one without a key waits behind the one whose key is empty");
     await all.handlers.end("0");
     assert.equal(all.subscription.stats().skipped, 3);
+  });
+
+  it("reads a record's text where a driver has it, and its bytes not at all", async () => {
+    await using all = await stage({ onFailure: "skip" });
+    const texts = (offset: number, key: string, value = JSON.stringify({ n: offset })): SourceRecord => {
+      const { headers, ...rest } = record(offset, { key: null, value: null });
+      const text = { key, value, headers: headers.map(([name, bytes]) => [name, String(bytes)] as const) };
+      return { ...rest, text, headers: [] };
+    };
+    all.member.sink.records(at("orders"), [texts(0, "a"), texts(1, "b"), record(2, { key: "a" }), texts(3, "c", "{")]);
+    await turns();
+    assert.deepEqual(all.handlers.running, ["a0", "b1"], "equal keys share a lane, be they text or bytes");
+    assert.equal(all.subscription.stats().skipped, 1);
+    await all.handlers.end("a0", "b1");
+    await all.handlers.end("a2");
+    assert.deepEqual(all.handlers.begun, ["a0", "b1", "a2"]);
   });
 
   it("runs at most as many handlers as concurrency allows, over all partitions", async () => {

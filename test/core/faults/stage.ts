@@ -99,7 +99,7 @@ export class Stage {
     const { key, value, headers, partition = 0 } = record;
     const log = broker.topic(topic, this.partitions)[partition];
     assert.ok(log);
-    broker.append(log, [{ key, value, headers: Object.entries(headers), timestampMs: Date.now() }]);
+    broker.append(log, [{ raw: { key, value, headers: Object.entries(headers) }, timestampMs: Date.now() }]);
   }
 
   /** Fails unless every acknowledged event was handled exactly once, in the order of its key. */

@@ -12,7 +12,7 @@ export async function openBroker(): Promise<EventBroker> {
     createTopic: async (topic, partitions) => void broker.topic(topic, partitions),
     append: async (topic, records) => {
       for (const { key, value, headers = [] } of records) {
-        broker.append(broker.partition(topic, String(key), 1), [{ key, value, headers, timestampMs: Date.now() }]);
+        broker.append(broker.partition(topic, String(key), 1), [{ raw: { key, value, headers }, timestampMs: Date.now() }]);
       }
     },
     close: async () => {
