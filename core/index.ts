@@ -90,6 +90,7 @@ export type {
   BucketInfo,
   ByteRange,
   ContentOptions,
+  ContentStream,
   DownloadLinkOptions,
   ExpiryOptions,
   FormLink,

@@ -8,6 +8,8 @@ import type { EventPublisherDriver } from "./event-publisher/driver.ts";
 import type { EventPublisher } from "./event-publisher/event-publisher.ts";
 import type { EventSubscriberDriver } from "./event-subscriber/driver.ts";
 import type { EventSubscriber } from "./event-subscriber/event-subscriber.ts";
+import type { ObjectStorageDriver } from "./object-storage/driver.ts";
+import type { ObjectStorage } from "./object-storage/object-storage.ts";
 
 /** The types of one protocol: what services call, what plugins implement. */
 export interface ProtocolTypes<Api, Driver> {
@@ -22,6 +24,7 @@ export interface ProtocolTypes<Api, Driver> {
 export interface Protocols {
   eventPublisher: ProtocolTypes<EventPublisher, EventPublisherDriver>;
   eventSubscriber: ProtocolTypes<EventSubscriber, EventSubscriberDriver>;
+  objectStorage: ProtocolTypes<ObjectStorage, ObjectStorageDriver>;
 }
 
 export type ProtocolName = keyof Protocols & string;
