@@ -134,6 +134,58 @@ export const errorCodes = facts({
     summary: "The parts of an upload are not as they should be for completion.",
   },
   ERR_HEXKIT_UPLOAD_ABORT_FAILED: { category: "conflict", retryable: true, summary: "Parts of an aborted upload are still there." },
+  ERR_HEXKIT_DOCUMENT_NOT_FOUND: { category: "not-found", retryable: false, summary: "No document has that id." },
+  ERR_HEXKIT_DOCUMENT_EXISTS: { category: "conflict", retryable: false, summary: "A document with that id is there already." },
+  ERR_HEXKIT_DOCUMENT_CHANGED: {
+    category: "conflict",
+    retryable: false,
+    summary: "The stored document is no longer the one that was read; read it again.",
+  },
+  ERR_HEXKIT_DOCUMENT_INVALID: {
+    category: "data",
+    retryable: false,
+    summary: "A DTO does not fit its schema, or holds what cannot be stored.",
+  },
+  ERR_HEXKIT_DOCUMENT_TOO_LARGE: { category: "data", retryable: false, summary: "A document exceeds the size that the database accepts." },
+  ERR_HEXKIT_STORED_DOCUMENT_INVALID: {
+    category: "data",
+    retryable: false,
+    summary: "A stored document does not fit the schema that it is read with.",
+  },
+  ERR_HEXKIT_UNIQUE_VIOLATION: {
+    category: "conflict",
+    retryable: false,
+    summary: "Another document has the same values in a unique index.",
+  },
+  ERR_HEXKIT_NO_HIT: { category: "not-found", retryable: false, summary: "Nothing matches a filter that must match one document." },
+  ERR_HEXKIT_MULTIPLE_HITS: {
+    category: "conflict",
+    retryable: false,
+    summary: "Several documents match a filter that must match one.",
+  },
+  ERR_HEXKIT_FILTER_INVALID: {
+    category: "usage",
+    retryable: false,
+    summary: "A filter or sort key names an unknown field or operator, or a value of the wrong type.",
+  },
+  ERR_HEXKIT_ID_FIELD_NOT_FOUND: { category: "usage", retryable: false, summary: "The schema has no field with the name of the id field." },
+  ERR_HEXKIT_ID_TYPE_UNSUPPORTED: { category: "usage", retryable: false, summary: "The id field is not text, an integer or a UUID." },
+  ERR_HEXKIT_INDEX_INVALID: { category: "usage", retryable: false, summary: "An index names an unknown field, or none." },
+  ERR_HEXKIT_INDEX_CONFLICT: {
+    category: "conflict",
+    retryable: false,
+    summary: "An index cannot be made: stored documents or another index contradict it.",
+  },
+  ERR_HEXKIT_TRANSACTION_INVALID: {
+    category: "usage",
+    retryable: false,
+    summary: "A transaction was used after it ended, or with another binding than its own.",
+  },
+  ERR_HEXKIT_TRANSACTION_CONFLICT: {
+    category: "conflict",
+    retryable: true,
+    summary: "A transaction lost against another writer, or the database gave it up; nothing of it was stored.",
+  },
   ERR_HEXKIT_PROVIDER_FAILED: {
     category: "internal",
     retryable: false,

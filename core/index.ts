@@ -1,4 +1,4 @@
-export type { CallOptions } from "./call.ts";
+export { type CallOptions, untilAborted } from "./call.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { type ConfigReport, type ConfigSources, inspectConfig } from "./configuration.ts";
 export {
@@ -24,6 +24,37 @@ export type { Logger } from "./logging.ts";
 export type { ServiceIdentity } from "./names.ts";
 export type { OptionSchema, OptionsOf, OptionsSchema } from "./options.ts";
 export { apiVersion, definePlugin, isPlugin, type Plugin, type PluginDefinition, type ProviderContext } from "./plugin.ts";
+export type {
+  Dao,
+  DaoFactory,
+  DaoIndex,
+  DaoSpec,
+  DaoTransaction,
+  Find,
+  FindOptions,
+  NativeType,
+  TransactionOptions,
+  UpdateOptions,
+} from "./protocols/dao/dao.ts";
+export type {
+  DaoCallOptions,
+  DaoCapabilities,
+  DaoDriver,
+  DocumentId,
+  DocumentPatch,
+  DocumentQuery,
+  DocumentValue,
+  DriverTransaction,
+  FilterNode,
+  IndexSpec,
+  LeaseAnswer,
+  LeaseClaim,
+  SortKey,
+  StoredDocument,
+  Watch,
+} from "./protocols/dao/driver.ts";
+export type { FieldPath, Filter, Operators, SortOf } from "./protocols/dao/filter-types.ts";
+export { isUuid, Uuid } from "./protocols/dao/uuid-value.ts";
 export type { EventPublisherDriver, OutgoingRecord, SendOutcome } from "./protocols/event-publisher/driver.ts";
 export type { EventPublisher, OutgoingEvent, Payload, PayloadValue } from "./protocols/event-publisher/event-publisher.ts";
 export { daoTranslator } from "./protocols/event-subscriber/dao-translator.ts";

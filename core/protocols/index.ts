@@ -4,6 +4,8 @@ import { type ErrorCode, HexkitError } from "../errors.ts";
 import type { Logger } from "../logging.ts";
 import { namePattern, type ServiceIdentity } from "../names.ts";
 import { isOptionsSchema, type OptionsOf, type OptionsSchema } from "../options.ts";
+import type { DaoFactory } from "./dao/dao.ts";
+import type { DaoDriver } from "./dao/driver.ts";
 import type { EventPublisherDriver } from "./event-publisher/driver.ts";
 import type { EventPublisher } from "./event-publisher/event-publisher.ts";
 import type { EventSubscriberDriver } from "./event-subscriber/driver.ts";
@@ -22,6 +24,7 @@ export interface ProtocolTypes<Api, Driver> {
  * `declare module "hexkit" { interface Protocols { mailer: ProtocolTypes<Mailer, MailerDriver> } }`.
  */
 export interface Protocols {
+  dao: ProtocolTypes<DaoFactory, DaoDriver>;
   eventPublisher: ProtocolTypes<EventPublisher, EventPublisherDriver>;
   eventSubscriber: ProtocolTypes<EventSubscriber, EventSubscriberDriver>;
   objectStorage: ProtocolTypes<ObjectStorage, ObjectStorageDriver>;
