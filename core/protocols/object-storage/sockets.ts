@@ -1,0 +1,73 @@
+import { type ClientRequest, Agent as HttpAgent, type IncomingMessage } from "node:http";
+import { Agent as HttpsAgent } from "node:https";
+import type { Socket } from "node:net";
+
+/** How a driver over HTTP deals with its sockets. */
+export interface SocketLimits {
+  /** Sockets open at the same time. Further requests wait for one that becomes free. */
+  readonly maxSockets: number;
+  /** Milliseconds that a request waits for a free socket. */
+  readonly acquireTimeoutMs: number;
+  /** Milliseconds until a new socket must have connected. */
+  readonly connectTimeoutMs: number;
+  /** Milliseconds without a byte in either direction, also because nobody reads a body. */
+  readonly idleTimeoutMs: number;
+}
+
+/** A limit of `SocketLimits` is over. `code` is ETIMEDOUT, as with the system's own. */
+export class SocketTimeoutError extends Error {
+  override readonly name = "SocketTimeoutError";
+  readonly code = "ETIMEDOUT";
+}
+
+type WithAddRequest = HttpAgent & { addRequest(request: ClientRequest, ...rest: unknown[]): void };
+
+/**
+ * An agent that keeps sockets alive and fails the request whose limit is over, instead of letting it wait in silence.
+ * Destroying it ends whatever uses its sockets. `ca`: certificates to trust, as PEM text.
+ */
+export function createAgent(protocol: "http:" | "https:", limits: SocketLimits, tls: { readonly ca?: string | undefined } = {}): HttpAgent {
+  const options = { ...tls, keepAlive: true, maxSockets: limits.maxSockets, maxFreeSockets: limits.maxSockets };
+  const agent = (protocol === "https:" ? new HttpsAgent(options) : new HttpAgent(options)) as WithAddRequest;
+  const addRequest = agent.addRequest;
+  agent.addRequest = (request, ...rest) => {
+    watch(request, limits, protocol === "https:" ? "secureConnect" : "connect");
+    addRequest.call(agent, request, ...rest);
+  };
+  return agent;
+}
+
+/** Fails a request, also one that still waits for a socket: Node.js alone would tell it only once it gets one. */
+export function failRequest(request: ClientRequest, error: Error): void {
+  request.destroy(error);
+  if (request.socket === null) {
+    process.nextTick(() => {
+      request.emit("error", error);
+      request.emit("close");
+    });
+  }
+}
+
+function watch(request: ClientRequest, limits: SocketLimits, connected: "connect" | "secureConnect"): void {
+  const { maxSockets, acquireTimeoutMs, connectTimeoutMs, idleTimeoutMs } = limits;
+  let response: IncomingMessage | undefined;
+  const after = (ms: number, fact: string): NodeJS.Timeout =>
+    setTimeout(() => failRequest(request, new SocketTimeoutError(`${fact} within ${ms} ms`)), ms);
+  let timer = after(acquireTimeoutMs, `none of the ${maxSockets} sockets became free (bodies that nobody reads or closes keep theirs)`);
+  const stop = (): void => clearTimeout(timer);
+  request.once("close", stop);
+  request.once("response", (answer) => {
+    response = answer;
+  });
+  request.once("socket", (socket: Socket) => {
+    stop();
+    if (!socket.connecting) return;
+    timer = after(connectTimeoutMs, "no connection");
+    socket.once(connected, stop);
+  });
+  request.setTimeout(idleTimeoutMs, () => {
+    const error = new SocketTimeoutError(`no byte was sent or received for ${idleTimeoutMs} ms`);
+    if (response === undefined) failRequest(request, error);
+    else response.destroy(error);
+  });
+}
