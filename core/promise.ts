@@ -34,12 +34,12 @@ export function settlesWithin(promise: Promise<unknown>, ms: number, signal?: Ab
   });
 }
 
-/** The longest that a timer of Node takes: 24.8 days. */
-const longestMs = 2 ** 31 - 1;
+/** The longest that a timer of Node waits, 24.8 days; it takes more for nothing. */
+export const longestTimerMs = 2 ** 31 - 1;
 
 /** A signal that aborts with `reason` after `ms` milliseconds. Unlike `AbortSignal.timeout` it keeps the process alive until `clear`. */
 export function deadline(ms: number, reason?: unknown): { readonly signal: AbortSignal; readonly clear: () => void } {
   const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(reason), Math.min(ms, longestMs));
+  const timer = setTimeout(() => controller.abort(reason), Math.min(ms, longestTimerMs));
   return { signal: controller.signal, clear: () => clearTimeout(timer) };
 }

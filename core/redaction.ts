@@ -57,10 +57,19 @@ export function redactValue(value: unknown, redact: Redact, depth = 6): unknown 
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [redact(key), redactValue(item, redact, depth - 1)]));
 }
 
-/** What a thrown value says, whatever was thrown. */
+/** What a thrown value says. Anything can be thrown, also what has no text. */
 export function factOf(error: unknown): string {
-  if (error instanceof Error) return error.message || error.name;
-  return typeof error === "object" && error !== null ? "something that is no error was thrown" : String(error);
+  if (error instanceof Error) return textOf(error.message) || textOf(error.name) || "Error";
+  try {
+    return String(error);
+  } catch {
+    return `a thrown ${typeof error}`;
+  }
+}
+
+/** A part of an error as text: errors can be written to, so nothing about them is text for certain. */
+export function textOf(value: unknown): string {
+  return typeof value === "string" ? value : value === undefined || value === null ? "" : factOf(value);
 }
 
 /** An error as data for a log line: class, message and stack, causes included in the stack, all redacted. */

@@ -1,5 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
-import { type EventSource, HexkitError, type ProviderContext } from "../../core/index.ts";
+import { type EventSource, HexkitError, type ProviderContext, untilAborted } from "../../core/index.ts";
 import { createWire } from "./client.ts";
 import { Cluster } from "./cluster.ts";
 import { Codecs } from "./codecs.ts";
@@ -67,17 +67,6 @@ function checkHeartbeats({ heartbeatIntervalMs, sessionTimeoutMs }: KafkaOptions
   if (heartbeatIntervalMs <= sessionTimeoutMs / 3) return;
   const fact = `heartbeatIntervalMs ${heartbeatIntervalMs} is more than a third of sessionTimeoutMs ${sessionTimeoutMs}`;
   throw new HexkitError("ERR_HEXKIT_CONFIG_INVALID", `${fact}; set it to ${Math.floor(sessionTimeoutMs / 3)} or less`);
-}
-
-/** Settles like `promise`, or rejects with the signal's reason as soon as it aborts. */
-export function untilAborted<Result>(promise: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }
 
 function addressOf(broker: string): Address {

@@ -1,6 +1,14 @@
-import type { CallOptions, Clock, EventPublisherDriver, OutgoingRecord, ProviderContext, SendOutcome } from "../../core/index.ts";
+import {
+  type CallOptions,
+  type Clock,
+  type EventPublisherDriver,
+  type OutgoingRecord,
+  type ProviderContext,
+  type SendOutcome,
+  untilAborted,
+} from "../../core/index.ts";
 import type { Cluster } from "./cluster.ts";
-import { type KafkaClient, untilAborted } from "./connect.ts";
+import type { KafkaClient } from "./connect.ts";
 import { isPassing } from "./errors.ts";
 import { partitionOf } from "./partitioner.ts";
 import { encodeBatch, recordBytes } from "./records.ts";

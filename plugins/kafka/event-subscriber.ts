@@ -1,18 +1,19 @@
-import type {
-  CallOptions,
-  Clock,
-  EventSink,
-  EventSource,
-  EventSubscriberDriver,
-  JoinRequest,
-  ProviderContext,
-  SourceRecord,
-  TopicPartition,
+import {
+  type CallOptions,
+  type Clock,
+  type EventSink,
+  type EventSource,
+  type EventSubscriberDriver,
+  type JoinRequest,
+  type ProviderContext,
+  type SourceRecord,
+  type TopicPartition,
+  untilAborted,
 } from "../../core/index.ts";
 import { Assignment, ownerOf } from "./assignment.ts";
 import type { Cluster } from "./cluster.ts";
 import { Commits } from "./commits.ts";
-import { type KafkaClient, untilAborted } from "./connect.ts";
+import type { KafkaClient } from "./connect.ts";
 import { isPassing } from "./errors.ts";
 import { Fetcher } from "./fetcher.ts";
 import { Group, type Membership, meansLost, meansRebalance } from "./group.ts";

@@ -1,4 +1,4 @@
-import { type Clock, type ErrorCode, errorCodes, HexkitError } from "../../core/index.ts";
+import { type Clock, type ErrorCode, errorCodes, HexkitError, untilAborted } from "../../core/index.ts";
 import { type AnyWhich, type Fault, PlannedFault, type Which, type Work } from "./fault.ts";
 import type { AnswerOf, ArgumentsOf, Operation } from "./operations.ts";
 
@@ -145,17 +145,4 @@ function signalOf(args: readonly unknown[]): AbortSignal | undefined {
     if (signal instanceof AbortSignal) return signal;
   }
   return undefined;
-}
-
-async function untilAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return promise;
-  let stop!: () => void;
-  const aborted = new Promise<void>((resolve) => {
-    stop = resolve;
-  });
-  if (signal.aborted) stop();
-  signal.addEventListener("abort", stop, { once: true });
-  await Promise.race([promise, aborted]);
-  signal.removeEventListener("abort", stop);
-  signal.throwIfAborted();
 }

@@ -2,6 +2,7 @@ import { setMaxListeners } from "node:events";
 import type { Clock } from "../../clock.ts";
 import type { HexkitError } from "../../errors.ts";
 import type { Logger } from "../../logging.ts";
+import { longestTimerMs } from "../../promise.ts";
 import type { EventPublisherDriver, OutgoingRecord } from "./driver.ts";
 import { about, Entry, type Failure, fate } from "./entry.ts";
 import { type LaneSurroundings, SendLane } from "./send-lane.ts";
@@ -28,8 +29,6 @@ interface Topic {
 }
 
 const retryDelayMs = { first: 100, most: 1_000 };
-/** The longest that a timer of Node waits; it takes more for nothing. */
-const longestTimerMs = 2 ** 31 - 1;
 
 /**
  * Gathers records into batches: whatever arrives while a lane's batch is under way goes into its next one. One batch

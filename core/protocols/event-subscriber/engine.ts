@@ -1,16 +1,17 @@
 import type { HexkitError } from "../../errors.ts";
-import { deferred, settlesWithin } from "../../promise.ts";
+import { deferred, longestTimerMs, settlesWithin } from "../../promise.ts";
 import type { ProtocolContext } from "../index.ts";
 import { Acknowledger } from "./acknowledger.ts";
 import { Condition } from "./condition.ts";
 import type { DeadLetters } from "./dead-letters.ts";
-import { decodeHeader } from "./decode.ts";
+import { drain } from "./drain.ts";
 import type { EventSource, EventSubscriberDriver, SourceRecord, TopicPartition } from "./driver.ts";
-import type { AnyTranslator, BatchTranslator, Subscription, SubscriptionState, SubscriptionStats } from "./event-subscriber.ts";
+import type { AnyTranslator, Subscription, SubscriptionState, SubscriptionStats } from "./event-subscriber.ts";
 import { Handling } from "./handling.ts";
 import { Lanes } from "./lanes.ts";
-import { farewellMs, Membership } from "./membership.ts";
-import { Partition, type Task } from "./partition.ts";
+import { Membership } from "./membership.ts";
+import type { Partition, Task } from "./partition.ts";
+import { Partitions } from "./partitions.ts";
 import type { SubscriberSettings } from "./settings.ts";
 import { isBatchTranslator, type Routes } from "./translator.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -25,9 +26,6 @@ export interface EngineOptions {
   readonly deadLetters: { readonly writer: DeadLetters; readonly topic: string } | undefined;
 }
 
-/** The longest that a timer of Node waits; it takes more for nothing. */
-const longestTimerMs = 2 ** 31 - 1;
-
 /**
  * One subscription: takes records from a source, runs translators over them in key order, acknowledges what is settled.
  * The same for every driver. It begins by itself; it ends by `stop`, by a failure, or when its source gives up too often.
@@ -37,14 +35,13 @@ export class Engine implements Subscription {
   readonly topics: readonly string[];
   readonly done: Promise<void>;
   readonly #options: EngineOptions;
-  readonly #partitions = new Map<string, Partition>();
+  readonly #partitions: Partitions;
   readonly #handling: Handling;
   readonly #lanes: Lanes<Task>;
   readonly #membership: Membership;
   readonly #watchdog: Watchdog;
   readonly #condition: Condition;
   readonly #done = deferred<void>();
-  readonly #takesBatches: boolean;
   /** One per membership: what is left of an old one does not matter to the next. */
   #acknowledger: Acknowledger;
   #received = 0;
@@ -65,11 +62,12 @@ export class Engine implements Subscription {
     this.topics = retryTopic === undefined || routes.topics.includes(retryTopic) ? routes.topics : [...routes.topics, retryTopic];
     this.done = this.#done.promise;
     this.done.catch(() => undefined);
-    this.#takesBatches = translators.some(isBatchTranslator);
     this.#lastRecordMs = clock.now();
+    this.#partitions = new Partitions(settings);
     this.#condition = new Condition(this.group, logger);
     this.#handling = new Handling({
       context,
+      takesBatches: translators.some(isBatchTranslator),
       settings,
       routes,
       retryTopic,
@@ -107,9 +105,8 @@ export class Engine implements Subscription {
   }
 
   stats(): SubscriptionStats {
-    let inFlight = 0;
-    for (const partition of this.#partitions.values()) inFlight += partition.inFlight;
     const { counts } = this.#handling;
+    const { inFlight } = this.#partitions;
     const { restarts, source } = this.#membership;
     return { received: this.#received, ...counts, restarts, inFlight, lag: source?.lag(), trouble: this.#condition.trouble };
   }
@@ -190,7 +187,7 @@ export class Engine implements Subscription {
 
   #joined(source: EventSource): void {
     this.#acknowledger.attach(source);
-    const paused = [...this.#partitions.values()].filter((partition) => partition.paused);
+    const paused = this.#partitions.all.filter((partition) => partition.paused);
     if (paused.length > 0) source.pause(paused.map((partition) => partition.ref));
   }
 
@@ -198,32 +195,28 @@ export class Engine implements Subscription {
   #lost(error: HexkitError): void {
     this.#acknowledger.stop();
     this.#acknowledger = this.#newAcknowledger();
-    const partitions = [...this.#partitions.values()];
+    for (const partition of this.#partitions.all) partition.close("the group is joined again");
     this.#partitions.clear();
-    for (const partition of partitions) partition.close("the group is joined again");
     this.#lanes.drop();
     this.#condition.show("rejoin", `joining again after: ${error.message}`, error);
     this.#condition.show("source", undefined);
   }
 
   #assigned(refs: readonly TopicPartition[]): void {
-    for (const ref of refs) {
-      // One that was lost may come back before its loss has been dealt with.
-      if (this.#partitions.get(keyOf(ref))?.state !== "open") this.#partitions.set(keyOf(ref), new Partition(ref, this.#options.settings));
-    }
+    for (const ref of refs) this.#partitions.assign(ref);
     this.#lastRecordMs = this.#options.context.clock.now();
     this.#condition.joined();
   }
 
   #records(ref: TopicPartition, records: readonly SourceRecord[]): void {
-    const partition = this.#partitions.get(keyOf(ref));
+    const partition = this.#partitions.find(ref);
     // Late ones belong to whoever has the partition next.
     if (this.#ending !== undefined || partition?.state !== "open") return;
     this.#received += records.length;
     this.#lastRecordMs = this.#options.context.clock.now();
     this.#watchdog.delivered();
     for (const record of records) {
-      const task = partition.take(record, this.#takesBatches ? this.#batchOf(record) : undefined);
+      const task = partition.take(record, this.#handling.batchOf(record));
       this.#lanes.add(task.lane, task);
     }
     this.#lanes.start();
@@ -231,13 +224,6 @@ export class Engine implements Subscription {
       partition.paused = true;
       this.#membership.source?.pause([partition.ref]);
     }
-  }
-
-  /** The translator that takes a record in batches, by its headers alone. */
-  #batchOf(record: SourceRecord): BatchTranslator | undefined {
-    const topic = record.topic === this.#options.retryTopic ? decodeHeader(record, "original_topic") : record.topic;
-    const translator = this.#options.routes.find(topic, decodeHeader(record, "type"));
-    return translator !== undefined && isBatchTranslator(translator) ? translator : undefined;
   }
 
   #settle(task: Task): boolean {
@@ -254,36 +240,21 @@ export class Engine implements Subscription {
   }
 
   async #revoked(refs: readonly TopicPartition[], lost: boolean): Promise<void> {
-    const partitions = refs.flatMap((ref) => this.#partitions.get(keyOf(ref)) ?? []);
+    const partitions = refs.flatMap((ref) => this.#partitions.find(ref) ?? []);
     await this.#drain(partitions, lost ? undefined : this.#options.settings.drainTimeoutMs, "the partition was given to another member");
-    for (const partition of partitions) {
-      const key = keyOf(partition.ref);
-      if (this.#partitions.get(key) === partition) this.#partitions.delete(key);
-    }
+    for (const partition of partitions) this.#partitions.remove(partition);
   }
 
-  /**
-   * Lets running handlers end within the time given, and what lies before them begin; acknowledges what is settled, and gives up the rest.
-   * Without a time, all of it.
-   */
-  async #drain(partitions: readonly Partition[], timeoutMs: number | undefined, reason: string): Promise<void> {
-    for (const partition of partitions) partition.drain();
-    if (timeoutMs !== undefined) {
-      if (timeoutMs > 0) {
-        this.#lanes.drop();
-        await settlesWithin(Promise.all(partitions.map((partition) => partition.idle())), timeoutMs, this.#drained.signal);
-      }
-      for (const partition of partitions) partition.drained();
-      await settlesWithin(this.#acknowledger.finish(this.#abandoned.signal), farewellMs, this.#abandoned.signal);
-    }
-    for (const partition of partitions) partition.close(reason);
-    this.#lanes.drop();
+  #drain(partitions: readonly Partition[], timeoutMs: number | undefined, reason: string): Promise<void> {
+    const acknowledge = (): Promise<void> => this.#acknowledger.finish(this.#abandoned.signal);
+    const signals = { drained: this.#drained.signal, abandoned: this.#abandoned.signal };
+    return drain(partitions, { lanes: this.#lanes, acknowledge, ...signals, timeoutMs, reason });
   }
 
   /** For the watchdog: since when nothing has come although there is room for it. */
   #waiting(): { readonly sinceMs: number; readonly lag: number } | undefined {
     if (this.state !== "running") return undefined;
-    for (const { inFlight, paused } of this.#partitions.values()) if (inFlight > 0 || paused) return undefined;
+    if (this.#partitions.all.some(({ inFlight, paused }) => inFlight > 0 || paused)) return undefined;
     return { sinceMs: this.#lastRecordMs, lag: this.#membership.source?.lag() ?? 0 };
   }
 
@@ -310,7 +281,7 @@ export class Engine implements Subscription {
     this.#ended.abort();
     this.#watchdog.stop();
     if (error !== undefined) context.logger.error({ error, group: this.group }, "subscription failed");
-    const partitions = [...this.#partitions.values()];
+    const partitions = this.#partitions.all;
     if (partitions.length > 0) this.#membership.source?.pause(partitions.map((partition) => partition.ref));
     await this.#drain(partitions, drainTimeoutMs, "the subscription has ended");
     this.#acknowledger.stop();
@@ -325,8 +296,4 @@ export class Engine implements Subscription {
     this.#done.reject(error);
     context.fail(error);
   }
-}
-
-function keyOf({ topic, partition }: TopicPartition): string {
-  return `${topic}/${partition}`;
 }

@@ -2,31 +2,21 @@ import { setMaxListeners } from "node:events";
 import { untilAborted } from "../../call.ts";
 import { withKnownCorrelationId } from "../../correlation.ts";
 import type { HexkitError } from "../../errors.ts";
+import { factOf } from "../../redaction.ts";
 import { consumerSpan } from "../../telemetry.ts";
-import type { ProtocolContext } from "../index.ts";
-import type { DeadLetters } from "./dead-letters.ts";
-import { type DecodedEvent, decode, type Undecodable } from "./decode.ts";
+import { type DecodedEvent, decode, decodeHeader, type Undecodable } from "./decode.ts";
 import type { SourceRecord } from "./driver.ts";
 import type { BatchOutcome, BatchTranslator, Translator } from "./event-subscriber.ts";
+import { Failures, type FailuresOptions, place, position } from "./failures.ts";
 import { over, type TaskOutcome } from "./lanes.ts";
 import type { Partition, Task } from "./partition.ts";
-import { forbidsRetry, retryDelay } from "./retry.ts";
-import type { SubscriberSettings } from "./settings.ts";
-import { factOf } from "./thrown.ts";
-import type { Routes } from "./translator.ts";
+import { isBatchTranslator, type Routes } from "./translator.ts";
 
-export interface HandlingOptions {
-  readonly context: ProtocolContext<SubscriberSettings>;
-  readonly settings: SubscriberSettings & { readonly group: string };
+export interface HandlingOptions extends FailuresOptions {
   readonly routes: Routes;
+  readonly takesBatches: boolean;
   /** The topic whose records count as those of their `original_topic`. */
   readonly retryTopic: string | undefined;
-  /** Where failed events go, if they go anywhere. */
-  readonly deadLetters: { readonly writer: DeadLetters; readonly topic: string } | undefined;
-  /** A record needs nothing more. Returns whether that still counts: of a partition that is gone it does not. */
-  settle(task: Task): boolean;
-  /** The subscription cannot go on. */
-  fail(error: HexkitError): void;
 }
 
 /** A run of a translator under way. */
@@ -41,24 +31,36 @@ interface Item {
   readonly decoded: DecodedEvent;
 }
 
-/** The outcome of a task that is neither settled nor run again here: it stays unacknowledged and is delivered again. */
-const unsettled: TaskOutcome = Object.freeze({});
-
 /** What happens to a record between its delivery and its being settled: decoding, attempts, retries, dead letter or failure policy. */
 export class Handling {
-  readonly counts = { handled: 0, ignored: 0, retried: 0, failed: 0, deadLettered: 0, skipped: 0 };
+  readonly #counts = { handled: 0, ignored: 0 };
   readonly #options: HandlingOptions;
+  readonly #failures: Failures;
   /** In the order in which they began. */
   readonly #running = new Set<Run>();
 
   constructor(options: HandlingOptions) {
     this.#options = options;
+    this.#failures = new Failures(options);
+  }
+
+  get counts(): Failures["counts"] & { readonly handled: number; readonly ignored: number } {
+    return { ...this.#counts, ...this.#failures.counts };
   }
 
   /** The handler that has been running longest. */
   oldest(): { readonly sinceMs: number; readonly place: string } | undefined {
     const [first] = this.#running;
     return first === undefined ? undefined : { sinceMs: first.startedMs, place: place(first.record) };
+  }
+
+  /** The translator that takes a record in batches, by its headers alone. */
+  batchOf(record: SourceRecord): BatchTranslator | undefined {
+    const { takesBatches, retryTopic, routes } = this.#options;
+    if (!takesBatches) return undefined;
+    const topic = record.topic === retryTopic ? decodeHeader(record, "original_topic") : record.topic;
+    const translator = routes.find(topic, decodeHeader(record, "type"));
+    return translator !== undefined && isBatchTranslator(translator) ? translator : undefined;
   }
 
   /** Runs one task and calls `ended`, at once if its translator returns no promise: each costs, for every event. Never throws. */
@@ -95,12 +97,12 @@ export class Handling {
   #handle(task: Task): Promise<TaskOutcome> | undefined {
     const decoded = this.#decode(task);
     if (decoded === undefined) return undefined;
-    if (decoded.kind === "undecodable") return this.#undecodable(task, decoded);
+    if (decoded.kind === "undecodable") return this.#failures.undecodable(task, decoded);
     let handler: void | Promise<void>;
     try {
       handler = this.#consume(decoded, task);
     } catch (error) {
-      return this.#attemptFailed(task, decoded, error);
+      return this.#failures.attemptFailed(task, decoded, error);
     }
     if (isThenable(handler)) return this.#await(task, decoded, handler);
     this.#done(task);
@@ -111,7 +113,7 @@ export class Handling {
     try {
       await handler;
     } catch (error) {
-      return await this.#attemptFailed(task, decoded, error);
+      return await this.#failures.attemptFailed(task, decoded, error);
     }
     this.#done(task);
     return over;
@@ -149,7 +151,7 @@ export class Handling {
     const items: Item[] = [];
     for (const task of tasks) {
       const decoded = this.#decode(task);
-      if (decoded?.kind === "undecodable") await this.#undecodable(task, decoded);
+      if (decoded?.kind === "undecodable") await this.#failures.undecodable(task, decoded);
       else if (decoded !== undefined) items.push({ task, decoded });
     }
     // A dead letter may have taken its time, or ended the subscription.
@@ -164,7 +166,7 @@ export class Handling {
       if (held.has(task.lane)) outcomes.set(task, { retryInMs: 0 });
       else if (result === undefined) this.#done(task);
       else {
-        const outcome = await this.#attemptFailed(task, decoded, result.error);
+        const outcome = await this.#failures.attemptFailed(task, decoded, result.error);
         outcomes.set(task, outcome);
         if (outcome !== over) held.add(task.lane);
       }
@@ -179,7 +181,7 @@ export class Handling {
     const { context, routes, retryTopic } = this.#options;
     const decoded = decode(record, routes, retryTopic);
     if (decoded.kind === "ignored") {
-      this.counts.ignored += 1;
+      this.#counts.ignored += 1;
       this.#options.settle(task);
       return undefined;
     }
@@ -187,13 +189,6 @@ export class Handling {
       context.logger.warn({ ...position(record), type: decoded.event.type }, "an event has no valid event_id; a random one stands in");
     }
     return decoded;
-  }
-
-  #undecodable(task: Task, decoded: Undecodable): Promise<TaskOutcome> {
-    const fact = `record ${place(task.record)} cannot be decoded: ${decoded.reason}`;
-    const error = this.#options.context.error("ERR_HEXKIT_EVENT_UNDECODABLE", fact);
-    task.firstError = error;
-    return this.#failedForGood(task, decoded, error);
   }
 
   #consume({ event, translator, correlationId }: DecodedEvent, { partition, failures }: Task): void | Promise<void> {
@@ -260,82 +255,10 @@ export class Handling {
   }
 
   #done(task: Task): void {
-    if (this.#options.settle(task)) this.counts.handled += 1;
-  }
-
-  /** `over` if the event is settled even so. */
-  async #attemptFailed(task: Task, decoded: DecodedEvent, error: unknown): Promise<TaskOutcome> {
-    const { context, settings } = this.#options;
-    const { record, partition } = task;
-    // Whatever fails while the partition is being given up may fail because of that: the event is delivered again, here or elsewhere.
-    if (partition.state !== "open") {
-      if (!partition.signal.aborted)
-        context.logger.warn({ error, ...position(record) }, "an event failed while its partition was given up; it will be delivered again");
-      partition.giveUp(record);
-      return unsettled;
-    }
-    if (task.failures === 0) task.firstError = error;
-    task.failures += 1;
-    if (task.failures <= settings.maxRetries && !forbidsRetry(error)) {
-      const retryInMs = retryDelay(task.failures, settings);
-      this.counts.retried += 1;
-      const details = { ...position(record), eventId: decoded.event.eventId, attempt: task.failures, retryInMs: Math.round(retryInMs) };
-      context.logger.warn({ error, ...details }, "an event failed and will be tried again");
-      return { retryInMs };
-    }
-    const { type, eventId } = decoded.event;
-    const tries = task.failures === 1 ? "" : ` ${task.failures} times`;
-    const fact = `event ${eventId} of type ${JSON.stringify(type)} ${place(record)} failed${tries}: ${factOf(error)}`;
-    return await this.#failedForGood(task, decoded, context.error("ERR_HEXKIT_EVENT_FAILED", fact, error));
-  }
-
-  async #failedForGood(task: Task, decoded: DecodedEvent | Undecodable, error: HexkitError): Promise<TaskOutcome> {
-    const { context, settings, deadLetters, fail, settle } = this.#options;
-    const { record, partition, firstError } = task;
-    if (deadLetters !== undefined) {
-      const { writer, topic } = deadLetters;
-      try {
-        await writer.write({ record, decoded, error: firstError, attempts: Math.max(1, task.failures) }, topic, partition.signal);
-      } catch (writeError) {
-        // Whoever has the partition next deals with the event.
-        if (partition.state === "gone") return unsettled;
-        this.counts.failed += 1;
-        partition.giveUp(record);
-        const fact = `${error.message}; and its dead letter could not be written to ${JSON.stringify(topic)}: ${factOf(writeError)}`;
-        fail(context.error("ERR_HEXKIT_EVENT_FAILED", fact, writeError));
-        return unsettled;
-      }
-      this.counts.failed += 1;
-      this.counts.deadLettered += 1;
-      context.logger.error({ error, ...position(record), deadLetterTopic: topic }, "an event failed and went to the dead letters");
-      settle(task);
-      return over;
-    }
-    this.counts.failed += 1;
-    if (settings.onFailure === "skip") {
-      this.counts.skipped += 1;
-      context.logger.error({ error, ...position(record) }, "an event failed and was skipped");
-      settle(task);
-      return over;
-    }
-    partition.giveUp(record);
-    fail(error);
-    return unsettled;
+    if (this.#options.settle(task)) this.#counts.handled += 1;
   }
 }
 
 function isThenable(value: unknown): value is PromiseLike<void> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
-}
-
-function position({ topic, partition, offset }: SourceRecord): {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-} {
-  return { topic, partition, offset };
-}
-
-function place({ topic, partition, offset }: SourceRecord): string {
-  return `at topic ${JSON.stringify(topic)}, partition ${partition}, offset ${offset}`;
 }

@@ -1,3 +1,5 @@
+import { longestTimerMs } from "../../promise.ts";
+
 /** What became of a task: it is over, or it is to be run again after a pause. */
 export interface TaskOutcome {
   readonly retryInMs?: number;
@@ -34,9 +36,6 @@ interface Share<Task> {
   readonly lane: Lane<Task>;
   readonly tasks: Task[];
 }
-
-/** The longest that a timer of Node waits. */
-const longestTimerMs = 2 ** 31 - 1;
 
 /**
  * Runs tasks concurrently, but those of one lane one after the other and in order. Lanes take turns, so that a busy one does not

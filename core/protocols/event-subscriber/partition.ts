@@ -20,7 +20,7 @@ export interface Task {
   kept: boolean;
 }
 
-interface Window {
+export interface Window {
   readonly maxInFlight: number;
   readonly maxBufferedBytes: number;
 }
