@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type EventSubscriber, openRegistry, type Registry, type SubscriberSettings } from "hexkit";
 import { type Consumer, Kafka, logLevel, Partitioners, type Producer } from "kafkajs";
+import { createTopicAs } from "../test/services/topics.ts";
 import { withKafka } from "./broker.ts";
 import { compare, show, spread } from "./stats.ts";
 
@@ -191,8 +192,11 @@ function message(index: number): { key: string; value: string; headers: Record<s
 async function newTopic(kafka: Kafka): Promise<string> {
   const topic = randomUUID();
   const admin = kafka.admin();
-  await admin.connect();
-  await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true });
-  await admin.disconnect();
+  try {
+    await admin.connect();
+    await createTopicAs(admin, topic, partitions);
+  } finally {
+    await admin.disconnect();
+  }
   return topic;
 }

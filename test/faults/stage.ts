@@ -8,6 +8,7 @@ import { type Admin, Kafka, logLevel, Partitioners, type Producer } from "kafkaj
 import type { ScriptedKafka } from "../services/kafka.mjs";
 import { startKafka } from "../services/kafka.mjs";
 import { servers } from "../services/kafka.ts";
+import { createTopicAs } from "../services/topics.ts";
 import { countSteps, type Run, readJournal, type Sending } from "./journal.ts";
 import { openService, type Service } from "./service.ts";
 import type { Message, Order, Request, Task } from "./worker.ts";
@@ -191,15 +192,7 @@ export class Stage {
   }
 
   async createTopic(topic: string, partitions: number): Promise<void> {
-    await this.#administer(async (admin) => {
-      await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: false });
-      // What kafkajs waits with gives up on the first broker that has not heard of the topic.
-      await within(30_000, `leaders of ${topic}`, async () => {
-        const found = await admin.fetchTopicMetadata({ topics: [topic] }).catch(() => undefined);
-        const known = found?.topics[0]?.partitions ?? [];
-        return known.length === partitions && known.every(({ leader }) => leader >= 0);
-      });
-    });
+    await this.#administer((admin) => createTopicAs(admin, topic, partitions));
   }
 
   /** The next offset of each partition that the group will read; 0 where it has none. */

@@ -45,8 +45,8 @@ export function judge(sendings: Iterable<Sending>, runs: readonly Run[], killed:
 }
 
 /**
- * Per key, over all members: an event whose first run comes after that of a later one, and a run that begins before the run before it has ended.
- * A repetition of what has been run before is no violation, but it must not run beside another.
+ * Per key, over all members: an event whose first run comes after that of a later one, one that has failed and succeeds only after a later one, and
+ * a run that begins before the run before it has ended. A repetition of what has succeeded before is no violation, but it must not run beside another.
  */
 function orderViolations(runs: readonly Run[], killed: ReadonlyMap<string, number>): number {
   const byKey = new Map<string, Run[]>();
@@ -55,10 +55,18 @@ function orderViolations(runs: readonly Run[], killed: ReadonlyMap<string, numbe
   for (const ofKey of byKey.values()) {
     ofKey.sort((a, b) => a.beginMs - b.beginMs);
     const seen = new Set<string>();
+    const done = new Set<string>();
     let latest = 0;
+    let latestDone = 0;
     let busyUntilMs = 0;
     for (const run of ofKey) {
-      if (!seen.has(run.id) && run.n <= latest) violations += 1;
+      const first = !seen.has(run.id);
+      if (first && run.n <= latest) violations += 1;
+      if (isHandled(run)) {
+        if (!first && !done.has(run.id) && run.n < latestDone) violations += 1;
+        done.add(run.id);
+        latestDone = Math.max(latestDone, run.n);
+      }
       if (run.beginMs < busyUntilMs) violations += 1;
       seen.add(run.id);
       latest = Math.max(latest, run.n);

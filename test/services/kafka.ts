@@ -23,6 +23,7 @@ import { KafkaSubscriberDriver } from "../../plugins/kafka/event-subscriber.ts";
 import type { KafkaOptions } from "../../plugins/kafka/options.ts";
 import type { EventBroker, RawRecord } from "../../testkit/conformance/index.ts";
 import { variable } from "./servers.ts";
+import { createTopicAs } from "./topics.ts";
 
 /** How long a test waits for what must happen. */
 const patienceMs = 60_000;
@@ -140,11 +141,15 @@ export function bareKafkajs(brokers = servers.plain): Kafka {
   return new Kafka({ clientId: "bare", brokers, logLevel: logLevel.NOTHING });
 }
 
+/** Resolves when every partition has a leader. */
 export async function createTopic(topic: string, partitions = 1, brokers = servers.plain): Promise<void> {
   const admin = bareKafkajs(brokers).admin();
-  await admin.connect();
-  await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true });
-  await admin.disconnect();
+  try {
+    await admin.connect();
+    await createTopicAs(admin, topic, partitions);
+  } finally {
+    await admin.disconnect();
+  }
 }
 
 export async function committedOffsets(group: string, topic: string): Promise<Map<number, number>> {
@@ -163,9 +168,7 @@ export async function openEventBroker(options: Partial<KafkaOptions> = {}): Prom
   await Promise.all([admin.connect(), producer.connect()]);
   return {
     options: { ...kafkaOptions(), ...options },
-    createTopic: async (topic, partitions) => {
-      await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true });
-    },
+    createTopic: (topic, partitions) => createTopicAs(admin, topic, partitions),
     append: async (topic, records) => {
       await producer.send({ topic, messages: records.map(toMessage) });
     },
