@@ -142,7 +142,8 @@ export type {
   UploadLinkOptions,
   UploadRef,
 } from "./protocols/object-storage/object-storage.ts";
-export { createAgent, failRequest, type SocketLimits, SocketTimeoutError } from "./protocols/object-storage/sockets.ts";
+export { recommendPartSize } from "./protocols/object-storage/part-size.ts";
+export { createAgent, failRequest, type SocketLimits, SocketTimeoutError, whileOpening } from "./protocols/object-storage/sockets.ts";
 export { type CloseOptions, type OpenOptions, openRegistry, type Registry } from "./registry.ts";
 export type { JsonSchema, Schema, SchemaInput, SchemaOutput, StandardSchema } from "./schema.ts";
 export type { ServeOptions } from "./serve.ts";

@@ -71,3 +71,20 @@ function watch(request: ClientRequest, limits: SocketLimits, connected: "connect
     else response.destroy(error);
   });
 }
+
+/** Runs `work` with a signal that follows the given one until `work` has settled, and no longer. */
+export async function whileOpening<Result>(
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal | undefined) => Promise<Result>,
+): Promise<Result> {
+  if (signal === undefined) return work(undefined);
+  const opening = new AbortController();
+  const abort = (): void => opening.abort(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    return await work(opening.signal);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
