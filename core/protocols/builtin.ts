@@ -1,6 +1,7 @@
 import { eventPublisherProtocol } from "./event-publisher/protocol.ts";
 import { eventSubscriberProtocol } from "./event-subscriber/protocol.ts";
 import type { ProtocolDefinition } from "./index.ts";
+import { objectStorageProtocol } from "./object-storage/protocol.ts";
 
 /** The protocols of this package. */
-export const builtinProtocols: readonly ProtocolDefinition[] = [eventPublisherProtocol, eventSubscriberProtocol];
+export const builtinProtocols: readonly ProtocolDefinition[] = [eventPublisherProtocol, eventSubscriberProtocol, objectStorageProtocol];
