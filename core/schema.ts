@@ -28,7 +28,8 @@ export type SchemaOutput<S> = S extends StandardSchema<infer _, infer Output> ? 
 
 /** Valid data as the schema gives it, or what is wrong with it: `path: reason`. */
 export type Validation = { readonly value: unknown; readonly issues?: undefined } | { readonly issues: readonly string[] };
-export type Validator = (value: unknown) => Promise<Validation>;
+/** At once where the schema can: a promise for each of many documents would cost more than its check. */
+export type Validator = (value: unknown) => Validation | Promise<Validation>;
 
 /**
  * Makes a validator. JSON Schema is checked strictly, without coercion; its defaults are filled in.
@@ -36,9 +37,11 @@ export type Validator = (value: unknown) => Promise<Validation>;
  */
 export async function compileSchema(schema: Schema, subject: string): Promise<Validator> {
   if (isStandardSchema(schema)) {
-    return async (value) => {
-      const result = await schema["~standard"].validate(value);
-      return result.issues === undefined ? { value: result.value } : { issues: result.issues.map(describeIssue) };
+    const read = (result: StandardResult<unknown>): Validation =>
+      result.issues === undefined ? { value: result.value } : { issues: result.issues.map(describeIssue) };
+    return (value) => {
+      const result = schema["~standard"].validate(value);
+      return result instanceof Promise ? result.then(read) : read(result);
     };
   }
   if (typeof schema !== "object" || schema === null) {
@@ -52,7 +55,7 @@ export async function compileSchema(schema: Schema, subject: string): Promise<Va
     const ajv = new Ajv({ allErrors: true, useDefaults: true, strictSchema: true, strictTypes: false, strictTuples: false });
     formats.default(ajv);
     const validate = ajv.compile(schema as object);
-    return async (value) =>
+    return (value) =>
       validate(value)
         ? { value }
         : { issues: (validate.errors ?? []).map((error) => `${pointerPath(error.instancePath, error.params)}: ${error.message}`) };

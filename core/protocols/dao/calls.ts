@@ -1,0 +1,66 @@
+import { type CallOptions, untilAborted } from "../../call.ts";
+import type { ProtocolContext } from "../index.ts";
+import type { DaoCallOptions } from "./driver.ts";
+import type { DaoSettings } from "./settings.ts";
+import type { TransactionState } from "./transaction.ts";
+
+type Context = ProtocolContext<DaoSettings>;
+
+/** Calls on a driver: each within its time, those of a transaction one after the other. */
+export class DaoCalls {
+  readonly context: Context;
+  readonly #transaction: TransactionState | undefined;
+
+  constructor(context: Context, transaction?: TransactionState) {
+    this.context = context;
+    this.#transaction = transaction;
+  }
+
+  /** Runs one operation on the driver, as `ProtocolContext.call` does, within the setting `timeoutMs`. */
+  run<Result>(
+    operation: string,
+    subject: string,
+    options: CallOptions | undefined,
+    work: (options: DaoCallOptions) => Promise<Result>,
+  ): Promise<Result> {
+    const { context } = this;
+    const { timeoutMs } = context.settings;
+    const transaction = this.#transaction;
+    const call = (): Promise<Result> =>
+      context.call(operation, subject, options, (signal) =>
+        withinTime(
+          timeoutMs,
+          signal,
+          () =>
+            context.error(
+              "ERR_HEXKIT_TIMEOUT",
+              `${operation} ${subject}: no answer within ${timeoutMs} ms (setting timeoutMs); if it writes, its outcome is unknown`,
+            ),
+          (signal) => work({ signal, timeoutMs, transaction: transaction?.handle }),
+        ),
+      );
+    return transaction === undefined ? call() : transaction.run(operation, call);
+  }
+}
+
+/** Runs `work` with a signal that aborts when `signal` does or when time is over, and settles no later. */
+export async function withinTime<Result>(
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+  timeoutError: () => Error,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const controller = new AbortController();
+  const onAbort = (): void => controller.abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const timer = setTimeout(() => controller.abort(timeoutError()), Math.min(timeoutMs, 2 ** 31 - 1));
+  try {
+    return await untilAborted(work(controller.signal), controller.signal);
+  } catch (error) {
+    // A client may answer an abort with an error of its own.
+    throw controller.signal.aborted ? controller.signal.reason : error;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,107 @@
+import type { CallOptions } from "../../call.ts";
+import type { DaoCalls } from "./calls.ts";
+import type { Find } from "./dao.ts";
+import type { DaoDriver, DocumentQuery, FilterNode, StoredDocument } from "./driver.ts";
+import type { DaoModel } from "./model.ts";
+
+/** A query that has passed every check. */
+export interface CheckedQuery extends DocumentQuery {
+  /** 0 gives nothing, and nothing is asked. */
+  readonly limit?: number;
+}
+
+/** See `Find`. */
+export class DocumentFind<Dto> implements Find<Dto> {
+  readonly #driver: DaoDriver;
+  readonly #calls: DaoCalls;
+  readonly #model: DaoModel<Dto>;
+  readonly #query: CheckedQuery;
+  readonly #options: CallOptions;
+  #total: Promise<number> | undefined;
+  #documents: AsyncGenerator<Dto, undefined> | undefined;
+
+  constructor(driver: DaoDriver, calls: DaoCalls, model: DaoModel<Dto>, query: CheckedQuery, options: CallOptions) {
+    this.#driver = driver;
+    this.#calls = calls;
+    this.#model = model;
+    this.#query = query;
+    this.#options = options;
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<Dto, undefined> {
+    this.#documents ??= this.#iterate();
+    return this.#documents;
+  }
+
+  async toArray(): Promise<Dto[]> {
+    const documents: Dto[] = [];
+    for await (const document of this) documents.push(document);
+    return documents;
+  }
+
+  total(): Promise<number> {
+    this.#total ??= countDocuments(this.#driver, this.#calls, this.#model.collection, this.#query.filter, this.#options, "total");
+    return this.#total;
+  }
+
+  async *#iterate(): AsyncGenerator<Dto, undefined> {
+    for await (const batch of findBatches(this.#driver, this.#calls, this.#model.collection, this.#query, this.#options)) {
+      for (const document of batch) {
+        const decoded = this.#model.decode(document, "find");
+        yield decoded instanceof Promise ? await decoded : decoded;
+      }
+    }
+    return undefined;
+  }
+}
+
+export function countDocuments(
+  driver: DaoDriver,
+  calls: DaoCalls,
+  collection: string,
+  filter: FilterNode,
+  options: CallOptions,
+  operation: string,
+): Promise<number> {
+  return calls.run(operation, collection, options, (inCall) => driver.count(collection, filter, inCall));
+}
+
+/** The stored documents of a query, in batches; each batch within the setting `timeoutMs`. Leaving early frees the driver's cursor. */
+export async function* findBatches(
+  driver: DaoDriver,
+  calls: DaoCalls,
+  collection: string,
+  query: CheckedQuery,
+  options: CallOptions,
+): AsyncGenerator<readonly StoredDocument[], undefined> {
+  if (query.limit === 0) return undefined;
+  const { batchSize } = calls.context.settings;
+  // One signal for the whole: the first batch's own is over when the second is asked for.
+  const controller = new AbortController();
+  let batches: AsyncIterator<readonly StoredDocument[]> | undefined;
+  try {
+    for (;;) {
+      const { done, value } = await calls.run("find", collection, options, async (inCall) => {
+        batches ??= driver.find(collection, query, { ...inCall, signal: controller.signal, batchSize })[Symbol.asyncIterator]();
+        return linked(inCall.signal, controller, batches.next());
+      });
+      if (done) return undefined;
+      yield value;
+    }
+  } finally {
+    controller.abort();
+    // Not waited for while a request hangs: whoever gave up has waited enough.
+    batches?.return?.().catch(() => undefined);
+  }
+}
+
+/** While a batch is under way its signal ends the whole. */
+async function linked<Result>(signal: AbortSignal | undefined, controller: AbortController, result: Promise<Result>): Promise<Result> {
+  const onAbort = (): void => controller.abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await result;
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
