@@ -1,7 +1,13 @@
+import { daoProtocol } from "./dao/protocol.ts";
 import { eventPublisherProtocol } from "./event-publisher/protocol.ts";
 import { eventSubscriberProtocol } from "./event-subscriber/protocol.ts";
 import type { ProtocolDefinition } from "./index.ts";
 import { objectStorageProtocol } from "./object-storage/protocol.ts";
 
 /** The protocols of this package. */
-export const builtinProtocols: readonly ProtocolDefinition[] = [eventPublisherProtocol, eventSubscriberProtocol, objectStorageProtocol];
+export const builtinProtocols: readonly ProtocolDefinition[] = [
+  daoProtocol,
+  eventPublisherProtocol,
+  eventSubscriberProtocol,
+  objectStorageProtocol,
+];
