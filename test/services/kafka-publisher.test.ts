@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { openRegistry } from "../../core/index.ts";
-import { plugin } from "../../plugins/kafka/index.ts";
 import { partitionOf } from "../../plugins/kafka/partitioner.ts";
-import { bareKafkajs, createTopic, openProvider, outgoing, Reader, sendAll, servers, text, uniqueName, until } from "./kafka.ts";
+import { bareKafkajs, createTopic, openProvider, outgoing, Reader, sendAll, text, uniqueName, until } from "./kafka.ts";
 
 const isCode =
   (type: string) =>
@@ -112,33 +110,6 @@ test("of one send, only the record that the broker finds too large fails, and wh
   await reader.source.leave();
   assert.deepEqual(reader.values, ["0", "1", "2", "4"]);
 });
-
-for (const compression of ["none", "gzip", "snappy", "lz4", "zstd"] as const) {
-  const refused = compression === "none";
-  test(`with the limit raised, a payload that compresses well ${refused ? "is refused by the broker without compression" : `passes by ${compression}`}`, async () => {
-    await using registry = await openRegistry({
-      config: {
-        service: { name: "tested" },
-        log: { level: "silent" },
-        providers: { events: { plugin: "kafka", options: { brokers: servers.plain, compression, maxMessageBytes: 10_000_000 } } },
-        protocols: { eventPublisher: "events" },
-      },
-      env: {},
-      plugins: [plugin],
-    });
-    await using provider = await openProvider();
-    const topic = uniqueName();
-    await createTopic(topic);
-    const payload = { text: "x".repeat(3_000_000) };
-    const published = registry.get("eventPublisher").publish({ topic, type: "large", key: "k", payload });
-    if (refused) return assert.rejects(published, { code: "ERR_HEXKIT_MESSAGE_TOO_LARGE" });
-    await published;
-    const reader = await Reader.join(provider.subscriber, uniqueName("group"), [topic]);
-    await until("the record", () => reader.seen.length === 1);
-    await reader.source.leave();
-    assert.deepEqual(JSON.parse(reader.values[0] as string), payload);
-  });
-}
 
 test("kafkajs reads gzip batches", async () => {
   await using provider = await openProvider({ compression: "gzip" });

@@ -165,9 +165,23 @@ export async function openEventBroker(options: Partial<KafkaOptions> = {}): Prom
   const kafka = bareKafkajs();
   const admin = kafka.admin();
   const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
+  const raised = (compression: KafkaOptions["compression"]) => ({ ...kafkaOptions(), compression, maxMessageBytes: 10_000_000 });
   await Promise.all([admin.connect(), producer.connect()]);
   return {
     options: { ...kafkaOptions(), ...options },
+    ways: {
+      "several addresses, the first of which is dead": { ...kafkaOptions(), brokers: ["127.0.0.1:1", ...servers.plain] },
+      "TLS with a client certificate": {
+        ...kafkaOptions(),
+        brokers: servers.mutualTls,
+        tls: { enabled: true, ca: servers.ca, ...servers.clientCertificate },
+      },
+    },
+    raised: {
+      payloadBytes: 3_000_000,
+      uncompressed: raised("none"),
+      compressed: Object.fromEntries((["gzip", "snappy", "lz4", "zstd"] as const).map((codec) => [codec, raised(codec)])),
+    },
     createTopic: (topic, partitions) => createTopicAs(admin, topic, partitions),
     append: async (topic, records) => {
       await producer.send({ topic, messages: records.map(toMessage) });

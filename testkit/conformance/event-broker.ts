@@ -21,10 +21,21 @@ export interface RawRecord {
   readonly headers?: readonly (readonly [name: string, value: string | Uint8Array | null])[];
 }
 
+type ProviderOptions = Readonly<Record<string, unknown>>;
+
 /** A broker under test: what the suites need besides the plugin itself. Topics and groups of all tests have unique names. */
 export interface EventBroker {
   /** Options of a provider that reaches it. */
-  readonly options: Readonly<Record<string, unknown>>;
+  readonly options: ProviderOptions;
+  /** Options of other providers that reach it, each by what is special about it: several addresses, encryption, a client's certificate. */
+  readonly ways?: Readonly<Record<string, ProviderOptions>>;
+  /** Of a plugin that compresses: providers whose own limit lies above the broker's. */
+  readonly raised?: {
+    /** Size of a payload that the broker takes compressed only; it compresses well. */
+    readonly payloadBytes: number;
+    readonly uncompressed: ProviderOptions;
+    readonly compressed: Readonly<Record<string, ProviderOptions>>;
+  };
   /** Resolves when the topic can be used. */
   createTopic(topic: string, partitions: number): Promise<void>;
   /** Stores records as they are, equal keys in one partition and in order: past the plugin, which would refuse most of them. */
@@ -88,13 +99,15 @@ export class EventBench {
   }
 
   /** Opens a service of its own, as an application would. Only the protocols that the plugin has are bound. */
-  async open(settings: { readonly publisher?: object; readonly subscriber?: object } = {}): Promise<Service> {
+  async open(
+    settings: { readonly publisher?: object; readonly subscriber?: object; readonly options?: ProviderOptions } = {},
+  ): Promise<Service> {
     const { name, provides } = this.#plugin;
     const lines: LogLine[] = [];
     const registry = await openRegistry({
       config: {
         service: { name: `conformance-${randomUUID()}`, instance: "001" },
-        providers: { subject: { plugin: name, options: this.broker.options } },
+        providers: { subject: { plugin: name, options: settings.options ?? this.broker.options } },
         protocols: {
           ...("eventPublisher" in provides && { eventPublisher: { provider: "subject", ...settings.publisher } }),
           ...("eventSubscriber" in provides && { eventSubscriber: { provider: "subject", ...settings.subscriber } }),
@@ -115,6 +128,11 @@ export class EventBench {
       },
       [Symbol.asyncDispose]: () => registry.close(),
     };
+  }
+
+  /** The options of every provider that reaches the broker, by name. */
+  get ways(): [name: string, options: ProviderOptions][] {
+    return Object.entries({ "as all others": this.broker.options, ...this.broker.ways });
   }
 
   async topic(partitions = 1): Promise<string> {

@@ -339,6 +339,40 @@ export function testEventPublisher(subject: EventPublisherSubject): void {
       assert.ok(((await bench.read(topic, 1))[0]?.value?.length ?? 0) > maxMessageBytes - 8192);
     });
 
+    test("with its own limit raised, leaves it to the broker what is too large, and gets it through if compressed", async () => {
+      const { raised } = bench.broker;
+      if (raised === undefined) return;
+      const topic = await bench.topic();
+      const large = event(topic, { payload: { text: "x".repeat(raised.payloadBytes) } });
+      {
+        await using service = await bench.open({ options: raised.uncompressed });
+        await assert.rejects(service.publisher.publish(large), { code: "ERR_HEXKIT_MESSAGE_TOO_LARGE" });
+      }
+      for (const [key, options] of Object.entries(raised.compressed)) {
+        await using service = await bench.open({ options });
+        await service.publisher.publish({ ...large, key });
+      }
+      const names = Object.keys(raised.compressed);
+      const records = await bench.read(topic, names.length);
+      assert.deepEqual(
+        records.map((record) => text(record.key)),
+        names,
+      );
+      for (const record of records) assert.deepEqual(JSON.parse(text(record.value)), large.payload, text(record.key));
+    });
+
+    test("publishes by every way to the broker", async () => {
+      const topic = await bench.topic();
+      for (const [key, options] of bench.ways) {
+        await using service = await bench.open({ options });
+        await service.publisher.publish(event(topic, { key }));
+      }
+      assert.deepEqual(
+        (await bench.read(topic, bench.ways.length)).map((record) => text(record.key)),
+        bench.ways.map(([key]) => key),
+      );
+    });
+
     test("sends nothing if its signal has aborted", async () => {
       await using service = await bench.open();
       const topic = await bench.topic();

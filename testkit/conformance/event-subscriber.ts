@@ -66,8 +66,13 @@ export function testEventSubscriber(subject: EventSubscriberSubject): void {
     const test = (name: string, work: () => Promise<void>): void => void it(name, { timeout: testTimeoutMs }, work);
 
     /** Consumes until `count` events were handled and the subscription has stopped, and gives them in order of handling. */
-    const consume = async (topic: string, group: string, count: number): Promise<ReceivedEvent<{ readonly n: number }>[]> => {
-      await using service = await bench.open();
+    const consume = async (
+      topic: string,
+      group: string,
+      count: number,
+      options?: EventBroker["options"],
+    ): Promise<ReceivedEvent<{ readonly n: number }>[]> => {
+      await using service = await bench.open({ ...(options && { options }) });
       const events: ReceivedEvent<{ readonly n: number }>[] = [];
       const subscription = service.subscriber.subscribe(
         translator(topic, (event) => void events.push(event)),
@@ -77,6 +82,17 @@ export function testEventSubscriber(subject: EventSubscriberSubject): void {
       await subscription.stop();
       return events;
     };
+
+    test("consumes by every way to the broker, and goes on by the next where the last one stopped", async () => {
+      const [topic, group] = [await bench.topic(), randomUUID()];
+      for (const [index, [, options]] of bench.ways.entries()) {
+        await bench.broker.append(topic, [raw("k", index)]);
+        assert.deepEqual(
+          (await consume(topic, group, 1, options)).map(({ payload }) => payload.n),
+          [index],
+        );
+      }
+    });
 
     describe("decoding", () => {
       test("delivers a matching event with all its parts", async () => {
