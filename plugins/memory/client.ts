@@ -1,17 +1,21 @@
 import type { Clock, ProviderContext } from "../../core/index.ts";
 import type { MemoryBroker } from "./broker.ts";
+import type { MemoryLinks } from "./links.ts";
+import type { MemoryObjectStore } from "./object-store.ts";
 import type { MemoryOptions } from "./options.ts";
 import { enterSpace } from "./spaces.ts";
 
 /** One provider's view of its space. */
 export interface MemoryClient {
   readonly broker: MemoryBroker;
+  readonly objects: MemoryObjectStore;
+  readonly links: MemoryLinks;
   readonly options: MemoryOptions;
   readonly clock: Clock;
-  close(): void;
+  close(): Promise<void>;
 }
 
 export function openClient(options: MemoryOptions, context: ProviderContext): MemoryClient {
-  const { broker, release } = enterSpace(options.space, context.scope);
-  return { broker, options, clock: context.clock, close: release };
+  const { broker, objects, links, release } = enterSpace(options.space, context.scope);
+  return { broker, objects, links, options, clock: context.clock, close: release };
 }

@@ -3,6 +3,7 @@ import { openClient } from "./client.ts";
 import { classifyMemoryError } from "./errors.ts";
 import { MemoryPublisherDriver } from "./event-publisher.ts";
 import { MemorySubscriberDriver } from "./event-subscriber.ts";
+import { MemoryStorageDriver } from "./object-storage.ts";
 import { memoryOptions } from "./options.ts";
 
 export { type MemoryFaults, memoryFaults } from "./faults.ts";
@@ -20,5 +21,6 @@ export const plugin = definePlugin({
   provides: {
     eventPublisher: (client) => new MemoryPublisherDriver(client),
     eventSubscriber: (client) => new MemorySubscriberDriver(client),
+    objectStorage: (client) => new MemoryStorageDriver(client),
   },
 });

@@ -1,14 +1,21 @@
 import { MemoryBroker } from "./broker.ts";
+import { MemoryLinks } from "./links.ts";
+import { MemoryObjectStore } from "./object-store.ts";
 
 interface Space {
   readonly broker: MemoryBroker;
+  readonly objects: MemoryObjectStore;
+  readonly links: MemoryLinks;
   users: number;
 }
 
 /** A provider's hold on a space. */
 export interface SpaceLease {
   readonly broker: MemoryBroker;
-  release(): void;
+  readonly objects: MemoryObjectStore;
+  readonly links: MemoryLinks;
+  /** The last user's ends the links of the space, and all of a private one. */
+  release(): Promise<void>;
 }
 
 const spacesKey = Symbol.for("hexkit.memory.spaces");
@@ -18,18 +25,24 @@ const privateSpaces = new WeakMap<object, Space>();
 /** The named space of this process, or without a name the one of the registry that `scope` stands for. */
 export function enterSpace(name: string | undefined, scope: object): SpaceLease {
   const space = name === undefined ? spaceIn(privateSpaces, scope) : spaceIn(namedSpaces(), name);
-  const { broker } = space;
+  const { broker, objects, links } = space;
   space.users += 1;
   let released = false;
   return {
     broker,
-    release: () => {
+    objects,
+    links,
+    release: async () => {
       if (released) return;
       released = true;
       space.users -= 1;
-      if (name !== undefined || space.users > 0) return;
-      privateSpaces.delete(scope);
-      broker.clear();
+      if (space.users > 0) return;
+      if (name === undefined) {
+        privateSpaces.delete(scope);
+        broker.clear();
+        objects.clear();
+      }
+      await links.close();
     },
   };
 }
@@ -42,14 +55,16 @@ export function namedBroker(name: string): MemoryBroker {
 function spaceIn<Key>(spaces: { get(key: Key): Space | undefined; set(key: Key, space: Space): unknown }, key: Key): Space {
   let space = spaces.get(key);
   if (space === undefined) {
-    space = { broker: new MemoryBroker(), users: 0 };
+    const broker = new MemoryBroker();
+    const objects = new MemoryObjectStore();
+    space = { broker, objects, links: new MemoryLinks(objects, () => broker.demandPresence()), users: 0 };
     spaces.set(key, space);
   }
   return space;
 }
 
 /**
- * Forgets everything that a named space holds: topics, records, groups, an outage. Subscriptions that are still reading from it
+ * Forgets everything that a named space holds: topics, records, groups, buckets, objects, an outage. Subscriptions that are still reading from it
  * fail; providers that are open on it go on with the empty space. An unknown name is no error.
  */
 export function clearMemorySpace(name: string): void {
@@ -58,6 +73,7 @@ export function clearMemorySpace(name: string): void {
   if (space === undefined) return;
   if (space.users === 0) spaces.delete(name);
   space.broker.clear();
+  space.objects.clear();
 }
 
 /** On the global object, because two copies of this package in one process must find the same spaces. */
