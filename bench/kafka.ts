@@ -4,6 +4,7 @@ import { type Consumer, Kafka, logLevel, Partitioners, type Producer } from "kaf
 import { createTopicAs } from "../test/services/topics.ts";
 import { withKafka } from "./broker.ts";
 import { compare, show, spread } from "./stats.ts";
+import { inParallel, inTurns, perSecond } from "./turns.ts";
 
 const runs = 5;
 const partitions = 3;
@@ -155,33 +156,6 @@ function stopwatch(count: number): { begin(): void; counted(): boolean; perSecon
     },
     perSecond: () => (count * 1_000) / (ended - (started as number)),
   };
-}
-
-/** Both ways in turn, so that a drift of the machine hits both; the first pair warms up. */
-async function inTurns(ours: () => Promise<number>, bare: () => Promise<number>): Promise<{ ours: number[]; bare: number[] }> {
-  const figures = { ours: [] as number[], bare: [] as number[] };
-  for (let run = 0; run <= runs; run += 1) {
-    const pair = { ours: await ours(), bare: await bare() };
-    if (run === 0) continue;
-    figures.ours.push(pair.ours);
-    figures.bare.push(pair.bare);
-  }
-  return figures;
-}
-
-async function perSecond(count: number, work: () => Promise<void>): Promise<number> {
-  const started = performance.now();
-  await work();
-  return (count * 1_000) / (performance.now() - started);
-}
-
-/** Each of `callers` awaits one call before its next. */
-async function inParallel(count: number, callers: number, call: (index: number) => Promise<unknown>): Promise<void> {
-  let next = 0;
-  const caller = async (): Promise<void> => {
-    while (next < count) await call(next++);
-  };
-  await Promise.all(Array.from({ length: callers }, caller));
 }
 
 function message(index: number): { key: string; value: string; headers: Record<string, string> } {

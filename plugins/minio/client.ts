@@ -5,6 +5,7 @@ import type { Client, ClientOptions } from "minio";
 import { createAgent, failRequest } from "../../core/index.ts";
 import { type AnswerError, classifyMinioError } from "./errors.ts";
 import type { MinioOptions } from "./options.ts";
+import { unescaped } from "./xml.ts";
 
 /** One request, at the level of HTTP. The client signs it, sends it and reads errors. */
 export interface Call {
@@ -111,9 +112,9 @@ async function sendBy(client: Client, contexts: AsyncLocalStorage<Context>, regi
   }
 }
 
-/** An answer without a body makes an error without a message. */
+/** An answer without a body makes an error without a message; one with a body, a message with entities. */
 function answerError(error: Error, status: number): AnswerError {
-  if (error.message === "") error.message = `the server answered with status ${status}`;
+  error.message = unescaped(error.message) || `the server answered with status ${status}`;
   return Object.assign(error, { status });
 }
 

@@ -73,11 +73,11 @@ export async function connect(options: S3Options, context: ProviderContext): Pro
     api,
     signer: {
       url: (operation, input, expiresIn) => {
-        const signableHeaders = new Set(["content-md5", "content-type", "host"]);
-        const unhoistableHeaders = new Set(["content-md5"]);
+        // Only a type that was asked for: the SDK adds one of its own, which no client would send.
+        const signableHeaders = new Set(input.ContentType === undefined ? [] : ["content-type"]);
         // Their inputs differ, their handling does not.
         const Command = sdk[`${operation}Command`] as typeof sdk.GetObjectCommand;
-        return getSignedUrl(signer, new Command(input), { expiresIn, signableHeaders, unhoistableHeaders });
+        return getSignedUrl(signer, new Command(input), { expiresIn, signableHeaders });
       },
       form: (object, conditions, expires) => createPresignedPost(signer, { ...object, Conditions: conditions, Expires: expires }),
     },
