@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../../core/index.ts";
+import { classifyDaoError } from "./dao-errors.ts";
 
 const awayCode = "MEMORY_BROKER_AWAY";
 
@@ -49,7 +50,7 @@ export function statusOf(error: unknown): number {
 
 /** Maps an error of this plugin to a code; what it does not know stays unclassified. */
 export function classifyMemoryError(error: unknown): ErrorCode | undefined {
-  return codeOf(error) === awayCode ? "ERR_HEXKIT_UNAVAILABLE" : factsOf(error)?.code;
+  return codeOf(error) === awayCode ? "ERR_HEXKIT_UNAVAILABLE" : (factsOf(error)?.code ?? classifyDaoError(error));
 }
 
 function codeOf(error: unknown): unknown {

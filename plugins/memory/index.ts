@@ -1,5 +1,6 @@
 import { definePlugin } from "../../core/index.ts";
 import { openClient } from "./client.ts";
+import { MemoryDaoDriver } from "./dao.ts";
 import { classifyMemoryError } from "./errors.ts";
 import { MemoryPublisherDriver } from "./event-publisher.ts";
 import { MemorySubscriberDriver } from "./event-subscriber.ts";
@@ -19,6 +20,7 @@ export const plugin = definePlugin({
   check: (client) => client.broker.demandPresence(),
   classify: classifyMemoryError,
   provides: {
+    dao: (client) => new MemoryDaoDriver(client),
     eventPublisher: (client) => new MemoryPublisherDriver(client),
     eventSubscriber: (client) => new MemorySubscriberDriver(client),
     objectStorage: (client) => new MemoryStorageDriver(client),

@@ -1,9 +1,11 @@
 import { MemoryBroker } from "./broker.ts";
+import { MemoryDatabase } from "./database.ts";
 import { MemoryLinks } from "./links.ts";
 import { MemoryObjectStore } from "./object-store.ts";
 
 interface Space {
   readonly broker: MemoryBroker;
+  readonly database: MemoryDatabase;
   readonly objects: MemoryObjectStore;
   readonly links: MemoryLinks;
   users: number;
@@ -12,6 +14,7 @@ interface Space {
 /** A provider's hold on a space. */
 export interface SpaceLease {
   readonly broker: MemoryBroker;
+  readonly database: MemoryDatabase;
   readonly objects: MemoryObjectStore;
   readonly links: MemoryLinks;
   /** The last user's ends the links of the space, and all of a private one. */
@@ -25,11 +28,12 @@ const privateSpaces = new WeakMap<object, Space>();
 /** The named space of this process, or without a name the one of the registry that `scope` stands for. */
 export function enterSpace(name: string | undefined, scope: object): SpaceLease {
   const space = name === undefined ? spaceIn(privateSpaces, scope) : spaceIn(namedSpaces(), name);
-  const { broker, objects, links } = space;
+  const { broker, database, objects, links } = space;
   space.users += 1;
   let released = false;
   return {
     broker,
+    database,
     objects,
     links,
     release: async () => {
@@ -40,6 +44,7 @@ export function enterSpace(name: string | undefined, scope: object): SpaceLease 
       if (name === undefined) {
         privateSpaces.delete(scope);
         broker.clear();
+        database.clear();
         objects.clear();
       }
       await links.close();
@@ -57,14 +62,14 @@ function spaceIn<Key>(spaces: { get(key: Key): Space | undefined; set(key: Key, 
   if (space === undefined) {
     const broker = new MemoryBroker();
     const objects = new MemoryObjectStore();
-    space = { broker, objects, links: new MemoryLinks(objects, () => broker.demandPresence()), users: 0 };
+    space = { broker, database: new MemoryDatabase(), objects, links: new MemoryLinks(objects, () => broker.demandPresence()), users: 0 };
     spaces.set(key, space);
   }
   return space;
 }
 
 /**
- * Forgets everything that a named space holds: topics, records, groups, buckets, objects, an outage. Subscriptions that are still reading from it
+ * Forgets everything that a named space holds: topics, records, groups, documents, buckets, objects, an outage. Subscriptions that are still reading from it
  * fail; providers that are open on it go on with the empty space. An unknown name is no error.
  */
 export function clearMemorySpace(name: string): void {
@@ -73,6 +78,7 @@ export function clearMemorySpace(name: string): void {
   if (space === undefined) return;
   if (space.users === 0) spaces.delete(name);
   space.broker.clear();
+  space.database.clear();
   space.objects.clear();
 }
 

@@ -33,7 +33,7 @@ export interface StoredDocument {
  *
  * - `eq`, `in`: a value that the path leads to is equal, or one element of it if it is an array. Nested objects are compared whole, in order of keys.
  *   `null` is equal to a missing field too.
- * - `gt`, `gte`, `lt`, `lte`: as `eq`, but by order, and only with values of the same kind (numbers of all types are one kind, UUIDs and bytes are two).
+ * - `gt`, `gte`, `lt`, `lte`: as `eq`, but by order, and only with values of the same kind (numbers of all types are one, and so are UUIDs and bytes).
  * - `exists`: whether the path leads to anything, `null` included.
  * - `is`: the whole stored document is this one: same fields in the same order, equal values, nothing more. Occurs in guards only, also inside `and`.
  * - `and` of nothing holds; `or` and `in` of nothing do not. `not` holds where its filter does not.
@@ -55,7 +55,7 @@ export interface SortKey {
 export interface DocumentQuery {
   readonly filter: FilterNode;
   /**
-   * By kinds first (missing and null, numbers, text, objects, arrays, bytes, UUIDs, booleans, dates), text by code points of UTF-8. An array counts as its
+   * By kinds first (missing and null, numbers, text, objects, arrays, bytes and UUIDs, booleans, dates), text by code points, bytes and UUIDs by length first. An array counts as its
    * smallest element, or its largest when descending; an empty one comes before null.
    */
   readonly sort?: readonly SortKey[];
@@ -177,7 +177,7 @@ export interface DaoDriver {
    * committed; any other error, that nobody knows.
    */
   commit(transaction: DriverTransaction, options: DaoCallOptions): Promise<void>;
-  /** Gives the transaction up and frees it. Never throws; harmless once it is over. */
+  /** Gives the transaction up and frees it. Never throws; harmless once it is over. May come while a call is under way whose signal has aborted. */
   abort(transaction: DriverTransaction): Promise<void>;
 
   /**

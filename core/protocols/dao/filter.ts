@@ -90,7 +90,7 @@ function parseOperators(
 function operand(value: unknown, shape: Shape, at: string): DocumentValue {
   if (value === null) return null;
   if (value === undefined) throw new BadFilter(`${at} is undefined; to ask for a missing field use null or $exists`);
-  const candidates = [shape, ...(shape.types === undefined || shape.types.has("array") ? [shape.element] : [])];
+  const candidates = shape.types?.has("array") ? [shape, shape.element] : [shape];
   const fitting = candidates.find((candidate) => fits(value, candidate));
   if (fitting === undefined) throw new BadFilter(`${at}: ${kindOf(value)} never matches; the field holds ${describe(shape)}`);
   try {

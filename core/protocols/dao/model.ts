@@ -36,7 +36,10 @@ export class DaoModel<Dto> {
     this.#validatesInPlace = !("~standard" in spec.schema);
     this.#refuse = refuse;
     this.#idKind = idKindOf(spec, shape, refuse);
-    this.indexes = (spec.indexes ?? []).map((index) => indexSpec(index as DaoIndex<unknown>, this.#fields, spec.name, refuse));
+    this.indexes = (spec.indexes ?? [])
+      .map((index) => indexSpec(index as DaoIndex<unknown>, this.#fields, spec.name, refuse))
+      // Every collection has an index on the id, and databases refuse one with options.
+      .filter(({ fields: [first, ...others] }) => others.length > 0 || first?.path.join() !== "_id");
   }
 
   /** @throws as `DaoFactory.open`, before any I/O. */
