@@ -1,3 +1,5 @@
+import type { HexkitError } from "../../errors.ts";
+
 /** Why a value cannot go out, in words; the publisher adds where and makes the error. */
 export class Unencodable extends Error {}
 
@@ -20,6 +22,17 @@ export function encodePayload(payload: unknown): string {
   const json = JSON.stringify(payload);
   if (!json.startsWith("{")) throw new Unencodable(`payload must be an object, not ${nameOf(JSON.parse(json))}, which its toJSON gives`);
   return toAscii(json);
+}
+
+/** `encodePayload` for a caller that knows what to say around a refusal. */
+export function encodeOrRefuse(payload: unknown, refuse: (code: "ERR_HEXKIT_PAYLOAD_INVALID", fact: string) => HexkitError): string {
+  try {
+    return encodePayload(payload);
+  } catch (error) {
+    // A toJSON of the caller's may throw anything.
+    const fact = error instanceof Unencodable ? error.message : `payload cannot be written as JSON: ${error}`;
+    throw refuse("ERR_HEXKIT_PAYLOAD_INVALID", fact);
+  }
 }
 
 /** The text with every character outside ASCII written as `\uXXXX`. */

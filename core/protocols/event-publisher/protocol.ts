@@ -5,7 +5,7 @@ import { producerSpan } from "../../telemetry.ts";
 import { newUuid, parseUuid } from "../../uuid.ts";
 import { defineProtocol, type ProtocolContext } from "../index.ts";
 import type { EventPublisherDriver, OutgoingRecord } from "./driver.ts";
-import { encodePayload, isAscii, Unencodable } from "./encode.ts";
+import { encodeOrRefuse, isAscii } from "./encode.ts";
 import type { EventPublisher, OutgoingEvent } from "./event-publisher.ts";
 import { SendQueue } from "./send-queue.ts";
 import { type PublisherSettings, publisherSettings } from "./settings.ts";
@@ -105,7 +105,7 @@ class PortableEventPublisher implements EventPublisher {
       ["correlation_id", this.#correlationId(refuse)],
     ];
     const headers = event.headers === undefined ? ours : this.#headers(event.headers, ours, refuse);
-    const value = encode(event.payload, refuse);
+    const value = encodeOrRefuse(event.payload, refuse);
     const sizeBytes = key.length + value.length;
     if (sizeBytes > this.#driver.maxRecordBytes) {
       const limit = `${sizeBytes} bytes of key and payload for topic ${JSON.stringify(topic)} exceed the provider's limit of ${this.#driver.maxRecordBytes}`;
@@ -153,17 +153,5 @@ class PortableEventPublisher implements EventPublisher {
       headers.set(name, value);
     }
     return [...headers];
-  }
-}
-
-function encode(payload: unknown, refuse: (code: ErrorCode, fact: string) => HexkitError): string {
-  try {
-    return encodePayload(payload);
-  } catch (error) {
-    // A toJSON of the caller's may throw anything.
-    throw refuse(
-      "ERR_HEXKIT_PAYLOAD_INVALID",
-      error instanceof Unencodable ? error.message : `payload cannot be written as JSON: ${error}`,
-    );
   }
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { HexkitError } from "../../errors.ts";
-import { encodePayload, isAscii, toAscii, Unencodable } from "../event-publisher/encode.ts";
+import { encodeOrRefuse, isAscii, toAscii } from "../event-publisher/encode.ts";
 import type { ProtocolContext } from "../index.ts";
 import { asciiValue, count, type DeadLetters, failureHeaders, placeHeaders, retryTopicOf } from "./dead-letters.ts";
 import { headerText, recordOf } from "./decode.ts";
@@ -102,7 +102,7 @@ async function sendBack(
   const dropped = originalTopic === letter.originalTopic ? failureHeaders : [...failureHeaders, ...placeHeaders];
   const kept = (record?.headers ?? []).filter(([name]) => !dropped.includes(name) && !Object.hasOwn(ours, name));
   const value =
-    changes.payload === undefined && record !== undefined ? asciiValue(record) : encode(changes.payload ?? letter.payload, refuse);
+    changes.payload === undefined && record !== undefined ? asciiValue(record) : encodeOrRefuse(changes.payload ?? letter.payload, refuse);
   await writer.send(
     {
       topic: retryTopic,
@@ -115,15 +115,4 @@ async function sendBack(
     },
     signal,
   );
-}
-
-function encode(payload: unknown, refuse: (code: HexkitError["code"], fact: string) => HexkitError): string {
-  try {
-    return encodePayload(payload);
-  } catch (error) {
-    throw refuse(
-      "ERR_HEXKIT_PAYLOAD_INVALID",
-      error instanceof Unencodable ? error.message : `payload cannot be written as JSON: ${error}`,
-    );
-  }
 }

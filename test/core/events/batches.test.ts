@@ -112,10 +112,7 @@ describe("batches", () => {
 
   it("fail as a whole by a throw, each event for itself", () =>
     play({ maxRetries: 1, onFailure: "skip" }, async (all, batches, tick) => {
-      all.deliver(0, [
-        ["a", 0],
-        ["b", 1],
-      ]);
+      all.deliver(0, "a0 b1");
       await turns();
       await batches.fail(new Error("all"));
       assert.equal(all.subscription.stats().retried, 2);
@@ -134,10 +131,7 @@ describe("batches", () => {
       [null, "object for 2 events"],
     ] as const) {
       await play({}, async (all, batches) => {
-        all.deliver(0, [
-          ["a", 0],
-          ["b", 1],
-        ]);
+        all.deliver(0, "a0 b1");
         await turns();
         await batches.end(result as never);
         await assert.rejects(all.subscription.done, new RegExp(`consumeBatch returned ${fact}`));
@@ -284,10 +278,7 @@ describe("batches", () => {
 
   it("have one time limit, after which all have failed", () =>
     play({ handlerTimeoutMs: 50, maxRetries: 1 }, async (all, batches, tick) => {
-      all.deliver(0, [
-        ["a", 0],
-        ["b", 1],
-      ]);
+      all.deliver(0, "a0 b1");
       await turns();
       await tick(50);
       assert.ok(isHexkitError(batches.contexts[0]?.signal.reason, "ERR_HEXKIT_TIMEOUT"));

@@ -325,11 +325,7 @@ describe("a dead letter that is too large", () => {
 describe("writing dead letters", () => {
   it("acknowledges the event only once its dead letter is stored, and holds its key so long", async () => {
     await using all = await deadStage({}, new FakePublisherDriver());
-    all.deliver(0, [
-      ["a", 0],
-      ["a", 1],
-      ["b", 2],
-    ]);
+    all.deliver(0, "a0 a1 b2");
     await turns();
     await all.handlers.fail("a0", new Error("odd"));
     const send = await all.publisher.next();
@@ -364,10 +360,7 @@ describe("writing dead letters", () => {
     const publisher = new FakePublisherDriver();
     publisher.onSend = (send) => send.fail(busy());
     await onStage({ deadLetter: true }, { publisher }, async (all, tick) => {
-      all.deliver(0, [
-        ["a", 0],
-        ["a", 1],
-      ]);
+      all.deliver(0, "a0 a1");
       await turns();
       await all.handlers.fail("a0", new Error("odd"));
       for (let second = 0; second < 29; second += 1) await tick(1_000);
@@ -406,10 +399,7 @@ describe("writing dead letters", () => {
 
   it("writes nothing for what was cancelled: failures while draining are delivered again", async () => {
     await using all = await deadStage();
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-    ]);
+    all.deliver(0, "a0 b1");
     await turns();
     const stopped = all.subscription.stop();
     await all.handlers.fail("a0", new Error("cancelled"));

@@ -8,13 +8,7 @@ import { Handlers, logged, stage } from "./stage.ts";
 describe("failure under the policy stop", () => {
   it("begins nothing more, lets what runs end, acknowledges what is settled, leaves and rejects with the cause", async () => {
     await using all = await stage({ commitEvery: 100 });
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-      ["b", 2],
-      ["c", 3],
-      ["a", 4],
-    ]);
+    all.deliver(0, "a0 b1 b2 c3 a4");
     await turns();
     await all.handlers.end("a0");
     const cause = new TypeError("no such order");
@@ -44,10 +38,7 @@ describe("failure under the policy stop", () => {
 
   it("keeps the first failure; what fails after it is logged and delivered again", async () => {
     await using all = await stage();
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-    ]);
+    all.deliver(0, "a0 b1");
     await turns();
     await all.handlers.fail("a0", new Error("first"));
     await all.handlers.fail("b1", new Error("second"));
@@ -87,10 +78,7 @@ describe("failure under the policy stop", () => {
 
   it("gives the drain time to those that run, then tells them by their signal, and does not count them", async () => {
     await using all = await stage({ drainTimeoutMs: 300 });
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-    ]);
+    all.deliver(0, "a0 b1");
     await turns();
     await all.handlers.fail("a0", new Error("first"));
     assert.equal(all.handlers.contexts[1]?.signal.aborted, false);
@@ -151,10 +139,7 @@ describe("failure under the policy stop", () => {
 describe("failure under the policy skip", () => {
   it("logs, counts, acknowledges and goes on, in order within the key", async () => {
     await using all = await stage({ onFailure: "skip" });
-    all.deliver(0, [
-      ["a", 0],
-      ["a", 1],
-    ]);
+    all.deliver(0, "a0 a1");
     await turns();
     const cause = new Error("odd");
     await all.handlers.fail("a0", cause);
@@ -188,13 +173,7 @@ describe("failure under the policy skip", () => {
 describe("stopping", () => {
   it("lets what runs end and handles what lies before it, begins nothing more, acknowledges and leaves, once", async () => {
     await using all = await stage({ commitEvery: 100 });
-    all.deliver(0, [
-      ["a", 0],
-      ["a", 1],
-      ["b", 2],
-      ["a", 3],
-      ["b", 4],
-    ]);
+    all.deliver(0, "a0 a1 b2 a3 b4");
     await turns();
     const [first, second] = [all.subscription.stop(), all.subscription.stop()];
     assert.equal(all.subscription.state, "stopping");
@@ -212,13 +191,7 @@ describe("stopping", () => {
 
   it("begins nothing behind an event that will be delivered again", async () => {
     await using all = await stage({ commitEvery: 100, maxRetries: 1 });
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-      ["a", 2],
-      ["b", 3],
-      ["c", 4],
-    ]);
+    all.deliver(0, "a0 b1 a2 b3 c4");
     await turns();
     const stopped = all.subscription.stop();
     await all.handlers.fail("a0", new Error("while it ends"));
@@ -230,13 +203,7 @@ describe("stopping", () => {
 
   it("begins nothing behind an event that waits for its next attempt", async () => {
     await using all = await stage({ commitEvery: 100, maxRetries: 1, retryDelayMs: 60_000, maxRetryDelayMs: 60_000 });
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-      ["a", 2],
-      ["b", 3],
-      ["c", 4],
-    ]);
+    all.deliver(0, "a0 b1 a2 b3 c4");
     await turns();
     await all.handlers.fail("a0", new Error("for now"));
     const stopped = all.subscription.stop();
@@ -248,11 +215,7 @@ describe("stopping", () => {
   it("begins nothing at all without time to drain, or when that is over", async () => {
     for (const drainTimeoutMs of [0, 20]) {
       await using all = await stage({ commitEvery: 100, drainTimeoutMs });
-      all.deliver(0, [
-        ["a", 0],
-        ["a", 1],
-        ["b", 2],
-      ]);
+      all.deliver(0, "a0 a1 b2");
       await turns();
       await all.subscription.stop();
       await all.handlers.end("a0", "b2");
@@ -273,10 +236,7 @@ describe("stopping", () => {
 
   it("acknowledges what was settled before, also without any time to drain", async () => {
     await using all = await stage({ commitEvery: 100 });
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-    ]);
+    all.deliver(0, "a0 b1");
     await turns();
     await all.handlers.end("a0");
     await all.subscription.stop({ drainTimeoutMs: 0 });
@@ -287,10 +247,7 @@ describe("stopping", () => {
     await using all = await stage();
     const first = deferred<void>();
     all.member.onAcknowledge = () => first.promise;
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-    ]);
+    all.deliver(0, "a0 b1");
     await turns();
     await all.handlers.end("a0", "b1");
     const stopping = all.subscription.stop();
@@ -504,13 +461,7 @@ describe("filling gaps while draining", () => {
 
   it("handles what lies before the last that has begun, also of keys of which nothing runs", async () => {
     await using all = await stage(many);
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-      ["c", 2],
-      ["a", 3],
-      ["d", 4],
-    ]);
+    all.deliver(0, "a0 b1 c2 a3 d4");
     await turns();
     await all.handlers.end("b1");
     await all.handlers.end("c2");
@@ -525,13 +476,7 @@ describe("filling gaps while draining", () => {
 
   it("begins nothing behind an event that ended the subscription", async () => {
     await using all = await stage({ ...many, concurrency: 3 });
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-      ["a", 2],
-      ["b", 3],
-      ["c", 4],
-    ]);
+    all.deliver(0, "a0 b1 a2 b3 c4");
     await turns();
     await all.handlers.fail("a0", new Error("odd"));
     await all.handlers.end("b1", "c4");
@@ -541,13 +486,7 @@ describe("filling gaps while draining", () => {
 
   it("is not kept waiting by what waits behind a failure", async () => {
     await using all = await stage({ ...many, concurrency: 3 });
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-      ["b", 2],
-      ["a", 3],
-      ["c", 4],
-    ]);
+    all.deliver(0, "a0 b1 b2 a3 c4");
     await turns();
     const stopped = all.subscription.stop();
     await all.handlers.end("c4");
@@ -561,11 +500,7 @@ describe("filling gaps while draining", () => {
   it("forgets what it kept when another drain, or a loss, comes in between", async () => {
     for (const lost of [false, true]) {
       await using all = await stage({ ...many, drainTimeoutMs: 60_000 });
-      all.deliver(0, [
-        ["a", 0],
-        ["a", 1],
-        ["b", 2],
-      ]);
+      all.deliver(0, "a0 a1 b2");
       await turns();
       const revoked = all.member.sink.revoked([at("orders")], { lost: false });
       await turns();
@@ -582,11 +517,7 @@ describe("filling gaps while draining", () => {
 
   it("waits no longer for what a loss took away", async () => {
     await using all = await stage({ ...many, concurrency: 1, drainTimeoutMs: 60_000 }, { partitions: 2 });
-    all.deliver(0, [
-      ["a", 0],
-      ["a", 1],
-      ["b", 2],
-    ]);
+    all.deliver(0, "a0 a1 b2");
     all.deliver(1, [["z", 0]]);
     await turns();
     await all.handlers.end("a0");
@@ -609,11 +540,7 @@ describe("filling gaps while draining", () => {
     await using all = await stage({ ...many, drainTimeoutMs: 20 });
     const acknowledging = deferred<void>();
     all.member.onAcknowledge = () => acknowledging.promise;
-    all.deliver(0, [
-      ["a", 0],
-      ["a", 1],
-      ["b", 2],
-    ]);
+    all.deliver(0, "a0 a1 b2");
     await turns();
     await all.handlers.end("b2");
     const stopped = all.subscription.stop();

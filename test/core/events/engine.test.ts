@@ -110,12 +110,7 @@ describe("joining", () => {
 describe("order and concurrency", () => {
   it("handles one key in order and others meanwhile", async () => {
     await using all = await stage();
-    all.deliver(0, [
-      ["a", 0],
-      ["a", 1],
-      ["b", 2],
-      ["a", 3],
-    ]);
+    all.deliver(0, "a0 a1 b2 a3");
     await turns();
     assert.deepEqual(all.handlers.running, ["a0", "b2"]);
     await all.handlers.end("a0");
@@ -170,15 +165,8 @@ describe("order and concurrency", () => {
 
   it("runs at most as many handlers as concurrency allows, over all partitions", async () => {
     await using all = await stage({ concurrency: 3 }, { partitions: 2 });
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-      ["c", 2],
-    ]);
-    all.deliver(1, [
-      ["d", 0],
-      ["e", 1],
-    ]);
+    all.deliver(0, "a0 b1 c2");
+    all.deliver(1, "d0 e1");
     await turns();
     assert.deepEqual(all.handlers.running, ["a0", "b1", "c2"]);
     await all.handlers.end("b1");
@@ -189,14 +177,7 @@ describe("order and concurrency", () => {
 
   it("lets lanes take turns, so that a busy key does not starve the others", async () => {
     await using all = await stage({ concurrency: 1 });
-    all.deliver(0, [
-      ["a", 0],
-      ["a", 1],
-      ["a", 2],
-      ["b", 3],
-      ["c", 4],
-      ["b", 5],
-    ]);
+    all.deliver(0, "a0 a1 a2 b3 c4 b5");
     await turns();
     for (const name of ["a0", "b3", "c4", "a1", "b5", "a2"]) await all.handlers.end(name);
     assert.deepEqual(all.handlers.begun, ["a0", "b3", "c4", "a1", "b5", "a2"]);
@@ -217,17 +198,10 @@ describe("order and concurrency", () => {
 describe("window", () => {
   it("pauses a partition at maxInFlight records and resumes it at half", async () => {
     await using all = await stage({ maxInFlight: 4 }, { partitions: 2 });
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-      ["c", 2],
-    ]);
+    all.deliver(0, "a0 b1 c2");
     all.deliver(1, [["z", 0]]);
     assert.deepEqual(all.member.calls, []);
-    all.deliver(0, [
-      ["d", 3],
-      ["e", 4],
-    ]);
+    all.deliver(0, "d3 e4");
     assert.deepEqual(all.member.calls, ["pause orders/0"]);
     all.deliver(0, [["f", 5]]);
     assert.equal(all.member.count("pause orders/0"), 1, "it is asked once");
@@ -237,11 +211,7 @@ describe("window", () => {
     assert.equal(all.subscription.stats().inFlight, 4, "three of this partition, one of the other");
     await all.handlers.end("d3");
     assert.equal(all.member.count("resume orders/0"), 1);
-    all.deliver(0, [
-      ["g", 6],
-      ["h", 7],
-      ["i", 8],
-    ]);
+    all.deliver(0, "g6 h7 i8");
     assert.equal(all.member.count("pause orders/0"), 2);
   });
 
@@ -278,12 +248,7 @@ describe("window", () => {
 describe("acknowledging", () => {
   it("acknowledges after commitEvery records, in the order in which they were settled", async () => {
     await using all = await stage({ commitEvery: 3 });
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-      ["c", 2],
-      ["d", 3],
-    ]);
+    all.deliver(0, "a0 b1 c2 d3");
     await turns();
     await all.handlers.end("c2", "a0");
     assert.deepEqual(all.member.acknowledgements, []);
@@ -293,10 +258,7 @@ describe("acknowledging", () => {
 
   it("acknowledges after commitIntervalMs what there is", async () => {
     await using all = await stage({ commitEvery: 100, commitIntervalMs: 5 });
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-    ]);
+    all.deliver(0, "a0 b1");
     await turns();
     await all.handlers.end("a0");
     await until("the acknowledgement", () => all.member.acknowledged.length > 0);
@@ -309,11 +271,7 @@ describe("acknowledging", () => {
     await using all = await stage({ commitEvery: 1 });
     const first = deferred<void>();
     all.member.onAcknowledge = () => first.promise;
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-      ["c", 2],
-    ]);
+    all.deliver(0, "a0 b1 c2");
     await turns();
     await all.handlers.end("a0");
     await all.handlers.end("b1");
@@ -330,11 +288,7 @@ describe("acknowledging", () => {
     all.member.onAcknowledge = () => {
       throw busy();
     };
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-      ["c", 2],
-    ]);
+    all.deliver(0, "a0 b1 c2");
     await turns();
     await all.handlers.end("a0");
     await all.handlers.end("b1", "c2");
@@ -369,16 +323,8 @@ describe("acknowledging", () => {
 describe("revocation", () => {
   it("lets running handlers end and handles what lies before them, acknowledges and then gives the partition up", async () => {
     await using all = await stage({ commitEvery: 100 }, { partitions: 2 });
-    all.deliver(0, [
-      ["a", 0],
-      ["a", 1],
-      ["b", 2],
-      ["a", 3],
-    ]);
-    all.deliver(1, [
-      ["z", 0],
-      ["z", 1],
-    ]);
+    all.deliver(0, "a0 a1 b2 a3");
+    all.deliver(1, "z0 z1");
     await turns();
     let given = false;
     const revoked = all.member.sink.revoked([at("orders", 0)], { lost: false }).then(() => {
@@ -402,10 +348,7 @@ describe("revocation", () => {
 
   it("gives the partition up when the drain time is over, tells the handler, and does not count what it does then", async () => {
     await using all = await stage({ drainTimeoutMs: 10 });
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-    ]);
+    all.deliver(0, "a0 b1");
     await turns();
     await all.member.sink.revoked([at("orders")], { lost: false });
     assert.ok(all.handlers.contexts.every(({ signal }) => signal.aborted));
@@ -419,11 +362,7 @@ describe("revocation", () => {
 
   it("acknowledges nothing of partitions that are lost, not even what was settled before", async () => {
     await using all = await stage({ commitEvery: 100, commitIntervalMs: 20 }, { partitions: 2 });
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-      ["b", 2],
-    ]);
+    all.deliver(0, "a0 b1 b2");
     all.deliver(1, [["z", 0]]);
     await turns();
     await all.handlers.end("a0", "z0");
@@ -438,17 +377,11 @@ describe("revocation", () => {
 
   it("takes a partition that comes back at once after it was lost", async () => {
     await using all = await stage();
-    all.deliver(0, [
-      ["a", 0],
-      ["a", 1],
-    ]);
+    all.deliver(0, "a0 a1");
     await turns();
     void all.member.sink.revoked([at("orders")], { lost: true });
     all.member.sink.assigned([at("orders")]);
-    all.deliver(0, [
-      ["a", 0],
-      ["a", 1],
-    ]);
+    all.deliver(0, "a0 a1");
     await turns();
     assert.deepEqual(all.handlers.begun, ["a0", "a0"]);
     await all.handlers.end("a0");
@@ -461,10 +394,7 @@ describe("revocation", () => {
 
   it("takes a partition that comes back later, with a window and a signal of its own", async () => {
     await using all = await stage({ maxInFlight: 2 });
-    all.deliver(0, [
-      ["a", 0],
-      ["b", 1],
-    ]);
+    all.deliver(0, "a0 b1");
     await turns();
     const revoked = all.member.sink.revoked([at("orders")], { lost: false });
     await all.handlers.end("a0", "b1");
@@ -483,10 +413,7 @@ describe("revocation", () => {
 
   it("keeps what is under way when a rejoin leaves a partition where it is", async () => {
     await using all = await stage();
-    all.deliver(0, [
-      ["a", 0],
-      ["a", 1],
-    ]);
+    all.deliver(0, "a0 a1");
     await turns();
     all.member.sink.assigned([at("orders", 0), at("orders", 1)]);
     assert.equal(all.subscription.stats().inFlight, 2);

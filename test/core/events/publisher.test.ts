@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import {
   currentCorrelationId,
   type ErrorCode,
+  type EventPublisher,
   type HexkitError,
   isHexkitError,
   newCorrelationId,
@@ -28,6 +29,11 @@ class Calls {
         this.errors.set(String(name), error);
       },
     );
+  }
+
+  /** Publishes events by number and key, in the order of the numbers. */
+  publish(api: EventPublisher, keys: Readonly<Record<number, string>>): void {
+    for (const [n, key] of Object.entries(keys)) this.watch(n, api.publish(event(Number(n), key)));
   }
 
   async settled(count: number): Promise<Record<string, string>> {
@@ -168,12 +174,7 @@ describe("outcomes", () => {
     const driver = new FakePublisherDriver();
     await using service = await openPublisher(driver);
     const calls = new Calls();
-    for (const [n, key] of [
-      [1, "a"],
-      [2, "b"],
-      [3, "c"],
-    ] as const)
-      calls.watch(n, service.api.publish(event(n, key)));
+    calls.publish(service.api, { 1: "a", 2: "b", 3: "c" });
     (await driver.next()).answer(undefined, denied(), undefined);
     assert.deepEqual(await calls.settled(3), { 1: "stored", 2: "ERR_HEXKIT_PERMISSION_DENIED", 3: "stored" });
     const error = calls.errors.get("2") as HexkitError;
@@ -185,11 +186,7 @@ describe("outcomes", () => {
     const driver = new FakePublisherDriver();
     await using service = await openPublisher(driver);
     const calls = new Calls();
-    for (const [n, key] of [
-      [1, "a"],
-      [2, "b"],
-    ] as const)
-      calls.watch(n, service.api.publish(event(n, key)));
+    calls.publish(service.api, { 1: "a", 2: "b" });
     (await driver.next()).answerWith([{}]);
     assert.deepEqual(await calls.settled(2), { 1: "stored", 2: "ERR_HEXKIT_PROVIDER_FAILED" });
     assert.match((calls.errors.get("2") as HexkitError).message, /no outcome; it may or may not have been stored/);
@@ -268,13 +265,7 @@ describe("retrying", () => {
     const driver = new FakePublisherDriver();
     await using service = await openPublisher(driver, { clock });
     const calls = new Calls();
-    for (const [n, key] of [
-      [1, "a"],
-      [2, "b"],
-      [3, "b"],
-      [4, "c"],
-    ] as const)
-      calls.watch(n, service.api.publish(event(n, key)));
+    calls.publish(service.api, { 1: "a", 2: "b", 3: "b", 4: "c" });
     const first = await driver.next();
     calls.watch(5, service.api.publish(event(5, "b")));
     first.answer(undefined, busy(), busy(), undefined);
@@ -428,12 +419,7 @@ describe("order behind a failure", () => {
     const driver = new FakePublisherDriver();
     await using service = await openPublisher(driver, { clock });
     const calls = new Calls();
-    for (const [n, key] of [
-      [1, "a"],
-      [2, "a"],
-      [3, "b"],
-    ] as const)
-      calls.watch(n, service.api.publish(event(n, key)));
+    calls.publish(service.api, { 1: "a", 2: "a", 3: "b" });
     (await driver.next()).answer(denied(), busy(), busy());
     const second = await driver.next();
     assert.deepEqual(second.values, [3]);
@@ -506,12 +492,7 @@ describe("size", () => {
     const driver = new FakePublisherDriver();
     await using service = await openPublisher(driver);
     const calls = new Calls();
-    for (const [n, key] of [
-      [1, "a"],
-      [2, "b"],
-      [3, "c"],
-    ] as const)
-      calls.watch(n, service.api.publish(event(n, key)));
+    calls.publish(service.api, { 1: "a", 2: "b", 3: "c" });
     (await driver.next()).fail(tooLarge());
     const again: Promise<void>[] = [];
     for (const [n, outcome] of [

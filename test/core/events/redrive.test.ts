@@ -19,6 +19,15 @@ const headersOf = (sent: OutgoingRecord): Record<string, string> => Object.fromE
 
 type Handler = (letter: DeadLetter, context: DeadLetterContext) => void | Promise<void>;
 
+/** Sends each letter back, and writes down what became of it. */
+const redriveInto =
+  (ended: unknown[]): Handler =>
+  (_, { redrive }) =>
+    redrive().then(
+      () => void ended.push("stored"),
+      (error) => void ended.push(error.code),
+    );
+
 async function reading(handler: Handler, settings: Partial<SubscriberSettings> = {}, publisher = FakePublisherDriver.obliging()) {
   const driver = new FakeSubscriberDriver();
   const service = await openSubscriber(driver, { publisher });
@@ -379,15 +388,7 @@ describe("redrive", () => {
   it("is done when it is stored, and rejects with what the broker says", async () => {
     const publisher = new FakePublisherDriver();
     const ended: unknown[] = [];
-    await using all = await reading(
-      (_, { redrive }) =>
-        redrive().then(
-          () => void ended.push("stored"),
-          (error) => void ended.push(error.code),
-        ),
-      {},
-      publisher,
-    );
+    await using all = await reading(redriveInto(ended), {}, publisher);
     all.deliver({ headers: dead(), key: "a" }, { headers: dead(), key: "b" });
     const send = await publisher.next();
     await turns();
@@ -401,15 +402,7 @@ describe("redrive", () => {
     const publisher = new FakePublisherDriver();
     publisher.onSend = (send) => send.answer(...send.records.map(({ value }) => (value.includes("99") ? tooLarge() : undefined)));
     const ended: unknown[] = [];
-    await using all = await reading(
-      (_, { redrive }) =>
-        redrive().then(
-          () => void ended.push("stored"),
-          (error) => void ended.push(error.code),
-        ),
-      {},
-      publisher,
-    );
+    await using all = await reading(redriveInto(ended), {}, publisher);
     all.member.sink.assigned([at("shop-dlq", 1)]);
     all.deliver({ headers: dead(), value: '{"n":99}' });
     all.member.sink.records(at("shop-dlq", 1), [record(0, { topic: "shop-dlq", partition: 1, key: "k", headers: dead() })]);

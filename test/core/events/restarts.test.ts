@@ -12,10 +12,7 @@ const latest = ({ driver }: Stage): Membership => driver.members.at(-1) as Membe
 describe("a source that gives up for now", () => {
   it("is left, and the group is joined again after a pause; what was not acknowledged comes again", () =>
     play({}, async (all, tick) => {
-      all.deliver(0, [
-        ["a", 0],
-        ["a", 1],
-      ]);
+      all.deliver(0, "a0 a1");
       await turns();
       all.member.sink.failed(busy());
       await turns();
@@ -281,10 +278,7 @@ describe("a source that gives up for now", () => {
       await play({}, async (all, tick) => {
         const old = deferred<void>();
         all.member.onAcknowledge = () => old.promise;
-        all.deliver(0, [
-          ["a", 0],
-          ["b", 1],
-        ]);
+        all.deliver(0, "a0 b1");
         await turns();
         await all.handlers.end("a0", "b1");
         all.member.sink.failed(busy());

@@ -92,11 +92,7 @@ describe("retries", () => {
   it("wait for their time, count the attempts and let the key go on afterwards", async () => {
     await onStage(retrying, {}, async (all, tick) => {
       mock.method(Math, "random", () => 0);
-      all.deliver(0, [
-        ["a", 0],
-        ["a", 1],
-        ["b", 2],
-      ]);
+      all.deliver(0, "a0 a1 b2");
       await turns();
       for (const ms of [100, 200, 250]) {
         await all.handlers.fail("a0", new Error("not yet"));
@@ -178,10 +174,7 @@ describe("retries", () => {
   it("are not made by a partition that is given up meanwhile; the next assignment counts from one", async () => {
     for (const lost of [false, true]) {
       await onStage(retrying, {}, async (all, tick) => {
-        all.deliver(0, [
-          ["a", 0],
-          ["a", 1],
-        ]);
+        all.deliver(0, "a0 a1");
         await turns();
         await all.handlers.fail("a0", new Error("not yet"));
         await all.member.sink.revoked([at("orders")], { lost });
@@ -230,10 +223,7 @@ describe("retries", () => {
 
   it("skip after maxRetries under that policy, and go on with the key", async () => {
     await onStage({ ...retrying, maxRetries: 1, onFailure: "skip" }, {}, async (all, tick) => {
-      all.deliver(0, [
-        ["a", 0],
-        ["a", 1],
-      ]);
+      all.deliver(0, "a0 a1");
       await turns();
       await all.handlers.fail("a0", new Error("one"));
       await tick(130);
@@ -286,10 +276,7 @@ describe("handlerTimeoutMs", () => {
           return EventTarget.prototype.addEventListener.apply(this, given);
         },
       );
-      all.deliver(0, [
-        ["a", 0],
-        ["b", 1],
-      ]);
+      all.deliver(0, "a0 b1");
       await turns();
       assert.ok(signals.length >= 2);
       await all.handlers.end("a0", "b1");

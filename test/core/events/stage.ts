@@ -77,7 +77,7 @@ export interface Stage extends AsyncDisposable {
   readonly handlers: Handlers;
   readonly lines: readonly LogLine[];
   /** Delivers records of one partition, given as key and offset. */
-  deliver(partition: number, records: readonly (readonly [key: string, offset: number, parts?: RawParts])[]): void;
+  deliver(partition: number, records: string | readonly (readonly [key: string, offset: number, parts?: RawParts])[]): void;
 }
 
 interface Setting {
@@ -106,12 +106,22 @@ export async function stage(settings: Partial<SubscriberSettings> = {}, setting:
     deliver: (partition, records) =>
       member.sink.records(
         at("orders", partition),
-        records.map(([key, offset, parts]) => record(offset, { key, partition, ...parts })),
+        (typeof records === "string" ? keysAndOffsets(records) : records).map(([key, offset, parts]) =>
+          record(offset, { key, partition, ...parts }),
+        ),
       ),
     [Symbol.asyncDispose]: async () => {
       await service.registry.close({ timeoutMs: 1 }).catch(() => undefined);
     },
   };
+}
+
+/** Records by the names that `Handlers` gives them: `a0 b1` are those of the keys a and b at the offsets 0 and 1. */
+function keysAndOffsets(names: string): [key: string, offset: number, parts?: RawParts][] {
+  return names.split(" ").map((name) => {
+    const [, key = "", offset] = /^(\D+)(\d+)$/.exec(name) ?? assert.fail(`${name} is no key with an offset`);
+    return [key, Number(offset)];
+  });
 }
 
 /** A stage on which time goes by only when the test says so. */

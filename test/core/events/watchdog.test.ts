@@ -12,10 +12,7 @@ const latest = ({ driver }: Stage): Membership => driver.members.at(-1) as Membe
 describe("a handler that does not end", () => {
   it("is reported once after stallTimeoutMs, and is left alone; the subscription is well again when it ends", () =>
     play({}, async (all, tick) => {
-      all.deliver(0, [
-        ["a", 0],
-        ["b", 1],
-      ]);
+      all.deliver(0, "a0 b1");
       await turns();
       await tick(7_500);
       assert.equal(all.subscription.state, "running");
