@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type EventSubscriber, openRegistry, type Registry, type SubscriberSettings } from "hexkit";
 import { type Consumer, Kafka, logLevel, Partitioners, type Producer } from "kafkajs";
-import { createTopicAs } from "../test/services/topics.ts";
 import { withKafka } from "./broker.ts";
 import { compare, show, spread } from "./stats.ts";
 import { inParallel, inTurns, perSecond } from "./turns.ts";
@@ -168,7 +167,9 @@ async function newTopic(kafka: Kafka): Promise<string> {
   const admin = kafka.admin();
   try {
     await admin.connect();
-    await createTopicAs(admin, topic, partitions);
+    await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true });
+    // A leader that is named may not know it yet: only one that answers takes records.
+    await admin.fetchTopicOffsets(topic);
   } finally {
     await admin.disconnect();
   }

@@ -44,7 +44,8 @@ test("a missing topic is an error at once where the broker must not create it", 
   await using provider = await openProvider({ autoCreateTopics: false });
   const begin = performance.now();
   await assert.rejects(provider.publisher.prepare(uniqueName(), {}), isCode("UNKNOWN_TOPIC_OR_PARTITION"));
-  assert.ok(performance.now() - begin < 2_000);
+  const tookMs = performance.now() - begin;
+  assert.ok(tookMs < 2_000, `${tookMs} ms`);
 });
 
 test("a topic's name that Kafka does not allow is refused", async () => {

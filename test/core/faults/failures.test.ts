@@ -111,10 +111,13 @@ describe("R10: a partition whose events fail", () => {
       await until(() => subscription.stats().handled === 5 * n);
     }
     const { retried, inFlight, received } = subscription.stats();
-    assert.ok(retried > 10);
+    assert.ok(retried > 10, `${retried} retries`);
     assert.equal(inFlight, received - 5 * rounds);
     assert.ok(inFlight < rounds, "partition 0 paused");
-    assert.ok(stage.journal.runs.filter(({ key }) => !key.startsWith("p0")).every(({ attempt }) => attempt === 1));
+    assert.ok(
+      stage.journal.runs.filter(({ key }) => !key.startsWith("p0")).every(({ attempt }) => attempt === 1),
+      "another partition was tried again",
+    );
     isBroken = false;
     await until(() => subscription.stats().handled === 6 * rounds);
     await subscription.stop();
@@ -160,7 +163,7 @@ describe("R12: retries that are used up, without dead letters", () => {
     );
     assert.equal(subscription.state, "failed");
     const fatal = new Set(stage.journal.runs.filter(({ attempt }) => attempt === 3).map(({ id }) => id));
-    assert.ok(fatal.size > 0);
+    assert.ok(fatal.size > 0, "nothing was fatal");
     const rest = new Set(await stage.remainder());
     const done = handledIds(stage.journal.runs);
     for (let partition = 0; partition < 3; partition += 1) {

@@ -94,7 +94,7 @@ describe("R6: members that come and go during a flow", () => {
       [],
       "repetitions of what was not in flight at the kill",
     );
-    assert.ok(inFlight.size > 0);
+    assert.ok(inFlight.size > 0, "nothing was in flight");
     assert.equal(judge(sendings.values(), runs, new Map([["killed", killedMs]])).orderViolations, 0);
     assert.deepEqual(await stage.remainder(), []);
   });
@@ -245,5 +245,8 @@ function assertTwice(stage: Stage, events: number): void {
   const { runs } = stage.journal;
   stage.assertPerfect();
   assert.equal(runs.length, 2 * events);
-  assert.ok(runs.every(({ attempt }) => attempt === 1));
+  assert.ok(
+    runs.every(({ attempt }) => attempt === 1),
+    "an attempt was counted",
+  );
 }
