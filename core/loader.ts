@@ -7,7 +7,7 @@ import type { ProtocolDefinition } from "./protocols/index.ts";
 import { factOf } from "./redaction.ts";
 
 /** The plugins of this package, by short name. */
-export const builtinPlugins: readonly string[] = ["kafka", "memory", "minio", "s3"];
+export const builtinPlugins: readonly string[] = ["kafka", "memory", "minio", "mongodb", "s3"];
 
 export interface PluginToLoad {
   /** A short name, a package's name, or a path. */
