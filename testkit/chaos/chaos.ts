@@ -1,13 +1,14 @@
 import {
   definePlugin,
   type EventSubscriberDriver,
+  type ObjectStorageDriver,
   type OptionsSchema,
   type Plugin,
   type PluginDefinition,
   type ProviderContext,
   systemClock,
 } from "../../core/index.ts";
-import { acquireThroughPlan, subscriberThroughPlan, throughPlan } from "./drivers.ts";
+import { acquireThroughPlan, storageThroughPlan, subscriberThroughPlan, throughPlan } from "./drivers.ts";
 import type { Run } from "./operations.ts";
 import { type ChaosPlan, Plan } from "./plan.ts";
 
@@ -30,9 +31,9 @@ export function chaos(plugin: Plugin): Chaos {
     protocol,
     async (client: never, context: ProviderContext) => {
       const driver = (await create(client, context)) as object;
-      return protocol === "eventSubscriber"
-        ? subscriberThroughPlan(driver as EventSubscriberDriver, run)
-        : throughPlan(protocol, driver, run);
+      if (protocol === "eventSubscriber") return subscriberThroughPlan(driver as EventSubscriberDriver, run);
+      if (protocol === "objectStorage") return storageThroughPlan(driver as ObjectStorageDriver, run);
+      return throughPlan(protocol, driver, run);
     },
   ]);
   const close = async (client: unknown): Promise<void> => plugin.close?.(client);

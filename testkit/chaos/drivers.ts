@@ -1,4 +1,13 @@
-import type { EventSink, EventSource, EventSubscriberDriver, JoinRequest, SourceRecord, TopicPartition } from "../../core/index.ts";
+import type {
+  EventSink,
+  EventSource,
+  EventSubscriberDriver,
+  JoinRequest,
+  ObjectRef,
+  ObjectStorageDriver,
+  SourceRecord,
+  TopicPartition,
+} from "../../core/index.ts";
 import type { Run } from "./operations.ts";
 
 /** A driver (or what one hands out) whose methods go through the plan as `protocol.method`. `instead` replaces some of the real ones. */
@@ -60,6 +69,20 @@ export function subscriberThroughPlan(driver: EventSubscriberDriver, run: Run): 
       ? acquireThroughPlan(run, operation, args, join, (source) => source.leave())
       : run(operation, args, real);
   return throughPlan("eventSubscriber", driver, runOrJoin);
+}
+
+/** A storage's driver: bodies and uploads that nobody gets to know are freed again. */
+export function storageThroughPlan(driver: ObjectStorageDriver, run: Run): ObjectStorageDriver {
+  const start = (object: ObjectRef, options: Parameters<ObjectStorageDriver["startUpload"]>[1]): Promise<string> =>
+    driver.startUpload(object, options);
+  const get: ObjectStorageDriver["get"] = (object, options) => driver.get(object, options);
+  const runOrFree: Run = (operation, args, real) => {
+    if (operation === "objectStorage.get") return acquireThroughPlan(run, operation, args, get, ({ body }) => body.destroy());
+    if (operation !== "objectStorage.startUpload") return run(operation, args, real);
+    const object = args[0] as ObjectRef;
+    return acquireThroughPlan(run, operation, args, start, (uploadId) => driver.abortUpload({ ...object, uploadId }, {}));
+  };
+  return throughPlan("objectStorage", driver, runOrFree);
 }
 
 /** Deliveries of one partition, one after the other. */

@@ -240,7 +240,7 @@ export function gate<Value = void>(): { readonly promise: Promise<Value>; open(v
   return { promise, open };
 }
 
-function recordingLogger(lines: LogLine[]): Logger {
+export function recordingLogger(lines: LogLine[]): Logger {
   const at =
     (level: LogLine["level"]) =>
     (fields: object, message: string): void => {
