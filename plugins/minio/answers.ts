@@ -38,15 +38,16 @@ export function unquoted(etag = ""): string {
 }
 
 export function factsOf(headers: IncomingHttpHeaders): StoredFacts {
-  const whole = /\/(\d+)$/.exec(headers["content-range"] ?? "")?.[1];
-  const metadata = Object.entries(headers).flatMap(([name, value]) =>
-    name.startsWith(metadataPrefix) ? [[name.slice(metadataPrefix.length), String(value)]] : [],
-  );
+  const metadata: Record<string, string> = {};
+  for (const name in headers) {
+    if (name.startsWith(metadataPrefix)) metadata[name.slice(metadataPrefix.length)] = String(headers[name]);
+  }
+  const range = headers["content-range"];
   return {
-    sizeBytes: Number(whole ?? headers["content-length"] ?? 0),
+    sizeBytes: Number(range === undefined ? (headers["content-length"] ?? 0) : range.slice(range.indexOf("/") + 1)),
     etag: unquoted(headers.etag),
     contentType: headers["content-type"] ?? octets,
-    metadata: Object.fromEntries(metadata),
+    metadata,
     modifiedAt: new Date(headers["last-modified"] ?? 0),
   };
 }

@@ -31,8 +31,8 @@ export function createAgent(protocol: "http:" | "https:", limits: SocketLimits, 
   const agent = (protocol === "https:" ? new HttpsAgent(options) : new HttpAgent(options)) as WithAddRequest;
   const addRequest = agent.addRequest;
   agent.addRequest = (request, ...rest) => {
-    watch(request, limits, protocol === "https:" ? "secureConnect" : "connect");
     addRequest.call(agent, request, ...rest);
+    watch(request, limits, protocol === "https:" ? "secureConnect" : "connect", waits(agent));
   };
   return agent;
 }
@@ -48,21 +48,30 @@ export function failRequest(request: ClientRequest, error: Error): void {
   }
 }
 
-function watch(request: ClientRequest, limits: SocketLimits, connected: "connect" | "secureConnect"): void {
+/** Whether requests wait for a socket. If none does, the last one does not either, and needs no timer. */
+function waits(agent: HttpAgent): boolean {
+  for (const _ in agent.requests) return true;
+  return false;
+}
+
+function watch(request: ClientRequest, limits: SocketLimits, connected: "connect" | "secureConnect", waiting: boolean): void {
   const { maxSockets, acquireTimeoutMs, connectTimeoutMs, idleTimeoutMs } = limits;
   let response: IncomingMessage | undefined;
-  const after = (ms: number, fact: string): NodeJS.Timeout =>
-    setTimeout(() => failRequest(request, new SocketTimeoutError(`${fact} within ${ms} ms`)), ms);
-  let timer = after(acquireTimeoutMs, `none of the ${maxSockets} sockets became free (bodies that nobody reads or closes keep theirs)`);
+  let timer: NodeJS.Timeout | undefined;
   const stop = (): void => clearTimeout(timer);
-  request.once("close", stop);
+  const failAfter = (ms: number, fact: string): void => {
+    timer = setTimeout(() => failRequest(request, new SocketTimeoutError(`${fact} within ${ms} ms`)), ms);
+    request.once("close", stop);
+  };
+  if (waiting)
+    failAfter(acquireTimeoutMs, `none of the ${maxSockets} sockets became free (bodies that nobody reads or closes keep theirs)`);
   request.once("response", (answer) => {
     response = answer;
   });
   request.once("socket", (socket: Socket) => {
     stop();
     if (!socket.connecting) return;
-    timer = after(connectTimeoutMs, "no connection");
+    failAfter(connectTimeoutMs, "no connection");
     socket.once(connected, stop);
   });
   request.setTimeout(idleTimeoutMs, () => {
