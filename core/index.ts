@@ -46,6 +46,7 @@ export type {
   DocumentValue,
   DriverTransaction,
   FilterNode,
+  GuardedPatch,
   IndexSpec,
   LeaseAnswer,
   LeaseClaim,

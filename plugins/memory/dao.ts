@@ -7,6 +7,7 @@ import type {
   DocumentValue,
   DriverTransaction,
   FilterNode,
+  GuardedPatch,
   IndexSpec,
   LeaseAnswer,
   LeaseClaim,
@@ -80,6 +81,12 @@ export class MemoryDaoDriver implements DaoDriver {
     if (found === undefined || !matches(found, guard)) return false;
     view.put(collection, idKey(id), this.#kept(patched(found, patch)));
     return true;
+  }
+
+  async patchMany(collection: string, patches: readonly GuardedPatch[], options: DaoCallOptions): Promise<number> {
+    let count = 0;
+    for (const { id, guard, patch } of patches) if (await this.patch(collection, id, guard, patch, options)) count += 1;
+    return count;
   }
 
   async findAndPatch(

@@ -7,6 +7,7 @@ import type {
   DocumentQuery,
   DriverTransaction,
   FilterNode,
+  GuardedPatch,
   IndexSpec,
   LeaseAnswer,
   LeaseClaim,
@@ -114,6 +115,16 @@ export class MongodbDaoDriver implements DaoDriver {
     const update = toUpdate(patch, this.#codec);
     const { matchedCount } = await quietly(this.#client.collection(collection).updateOne(filter, update, writeOptions(options)));
     return matchedCount === 1;
+  }
+
+  async patchMany(collection: string, patches: readonly GuardedPatch[], options: DaoCallOptions): Promise<number> {
+    if (patches.length === 0) return 0;
+    const writes = patches.map(({ id, guard, patch }) => ({
+      updateOne: { filter: guarded(this.#codec.id(id), guard, this.#codec), update: toUpdate(patch, this.#codec) },
+    }));
+    const written = this.#client.collection(collection).bulkWrite(writes as never, { ...writeOptions(options), ordered: false });
+    const { matchedCount } = await quietly(written);
+    return matchedCount;
   }
 
   async findAndPatch(

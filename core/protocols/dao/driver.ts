@@ -82,6 +82,13 @@ export interface DocumentPatch {
   readonly increment?: readonly { readonly path: readonly string[]; readonly by: number }[];
 }
 
+/** A patch of one document that holds only while `guard` does. */
+export interface GuardedPatch {
+  readonly id: DocumentId;
+  readonly guard: FilterNode;
+  readonly patch: DocumentPatch;
+}
+
 /** One transaction of one driver; only that driver looks into it. */
 export interface DriverTransaction {
   readonly driverTransaction: unknown;
@@ -151,6 +158,8 @@ export interface DaoDriver {
   delete(collection: string, id: DocumentId, guard: FilterNode | undefined, options: DaoCallOptions): Promise<boolean>;
   /** Patches the document if it is there and `guard` holds for it, which is checked together with the write. Resolves to whether it was. */
   patch(collection: string, id: DocumentId, guard: FilterNode, patch: DocumentPatch, options: DaoCallOptions): Promise<boolean>;
+  /** Patches each of several different documents as `patch` does, in any order, each by itself. Resolves to how many were there and met their guard. */
+  patchMany(collection: string, patches: readonly GuardedPatch[], options: DaoCallOptions): Promise<number>;
   /** Patches the first document of the query (`skip` and `limit` do not apply) and resolves to what it is afterwards; `undefined` if there is none. */
   findAndPatch(
     collection: string,
@@ -196,3 +205,6 @@ export interface DaoDriver {
    */
   watch(collection: string, onChange: () => void, onEnd: (error: unknown) => void, options: DaoCallOptions): Promise<Watch>;
 }
+
+/** Reading and writing documents: what a `Dao` is made over, whoever stands behind it. */
+export type DocumentStore = Pick<DaoDriver, "get" | "insert" | "insertMany" | "replace" | "upsert" | "upsertMany" | "delete" | "find" | "count">;

@@ -1,7 +1,7 @@
 import type { CallOptions } from "../../call.ts";
 import type { DaoCalls } from "./calls.ts";
 import type { Find } from "./dao.ts";
-import type { DaoDriver, DocumentQuery, FilterNode, StoredDocument } from "./driver.ts";
+import type { DocumentQuery, DocumentStore, FilterNode, StoredDocument } from "./driver.ts";
 import type { DaoModel } from "./model.ts";
 
 /** A query that has passed every check. */
@@ -12,7 +12,7 @@ export interface CheckedQuery extends DocumentQuery {
 
 /** See `Find`. */
 export class DocumentFind<Dto> implements Find<Dto> {
-  readonly #driver: DaoDriver;
+  readonly #driver: DocumentStore;
   readonly #calls: DaoCalls;
   readonly #model: DaoModel<Dto>;
   readonly #query: CheckedQuery;
@@ -20,7 +20,7 @@ export class DocumentFind<Dto> implements Find<Dto> {
   #total: Promise<number> | undefined;
   #documents: AsyncGenerator<Dto, undefined> | undefined;
 
-  constructor(driver: DaoDriver, calls: DaoCalls, model: DaoModel<Dto>, query: CheckedQuery, options: CallOptions) {
+  constructor(driver: DocumentStore, calls: DaoCalls, model: DaoModel<Dto>, query: CheckedQuery, options: CallOptions) {
     this.#driver = driver;
     this.#calls = calls;
     this.#model = model;
@@ -56,7 +56,7 @@ export class DocumentFind<Dto> implements Find<Dto> {
 }
 
 export function countDocuments(
-  driver: DaoDriver,
+  driver: DocumentStore,
   calls: DaoCalls,
   collection: string,
   filter: FilterNode,
@@ -68,7 +68,7 @@ export function countDocuments(
 
 /** The stored documents of a query, in batches; each batch within the setting `timeoutMs`. Leaving early frees the driver's cursor. */
 export async function* findBatches(
-  driver: DaoDriver,
+  driver: DocumentStore,
   calls: DaoCalls,
   collection: string,
   query: CheckedQuery,

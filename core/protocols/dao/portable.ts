@@ -2,7 +2,7 @@ import type { CallOptions } from "../../call.ts";
 import type { ErrorCode, HexkitError } from "../../errors.ts";
 import { DaoCalls } from "./calls.ts";
 import type { Dao, DaoTransaction, Find, FindOptions, UpdateOptions } from "./dao.ts";
-import type { DaoDriver, DocumentId, StoredDocument } from "./driver.ts";
+import type { DocumentId, DocumentStore, StoredDocument } from "./driver.ts";
 import { isSame } from "./encode.ts";
 import type { Filter } from "./filter-types.ts";
 import { type CheckedQuery, countDocuments, DocumentFind } from "./find.ts";
@@ -14,11 +14,11 @@ const maxRaces = 10;
 
 /** A `Dao` over any driver. */
 export class PortableDao<Dto> implements Dao<Dto> {
-  readonly #driver: DaoDriver;
+  readonly #driver: DocumentStore;
   readonly #calls: DaoCalls;
   readonly #model: DaoModel<Dto>;
 
-  constructor(driver: DaoDriver, calls: DaoCalls, model: DaoModel<Dto>) {
+  constructor(driver: DocumentStore, calls: DaoCalls, model: DaoModel<Dto>) {
     this.#driver = driver;
     this.#calls = calls;
     this.#model = model;
@@ -119,7 +119,7 @@ export class PortableDao<Dto> implements Dao<Dto> {
     operation: string,
     dto: Dto,
     options: CallOptions | undefined,
-    write: (document: StoredDocument, inCall: Parameters<DaoDriver["insert"]>[2]) => Promise<void>,
+    write: (document: StoredDocument, inCall: Parameters<DocumentStore["insert"]>[2]) => Promise<void>,
   ): Promise<void> {
     const document = await this.#model.encode(dto, operation);
     await this.#calls.run(operation, this.#model.collection, options, (inCall) => write(document, inCall));
@@ -129,7 +129,7 @@ export class PortableDao<Dto> implements Dao<Dto> {
     operation: string,
     dtos: readonly Dto[],
     options: CallOptions | undefined,
-    write: (documents: readonly StoredDocument[], inCall: Parameters<DaoDriver["insert"]>[2]) => Promise<void>,
+    write: (documents: readonly StoredDocument[], inCall: Parameters<DocumentStore["insert"]>[2]) => Promise<void>,
   ): Promise<void> {
     if (!Array.isArray(dtos)) throw this.#error("ERR_HEXKIT_INVALID_ARGUMENT", operation, "it takes a list of DTOs");
     const documents: StoredDocument[] = [];

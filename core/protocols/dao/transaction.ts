@@ -81,7 +81,7 @@ const states = new WeakMap<object, TransactionState>();
  * What is behind a transaction of this driver.
  * @throws ERR_HEXKIT_TRANSACTION_INVALID if it is none, or another driver's.
  */
-export function transactionState(transaction: DaoTransaction, driver: DaoDriver, context: Pick<Context, "error">): TransactionState {
+export function transactionState(transaction: DaoTransaction, driver: unknown, context: Pick<Context, "error">): TransactionState {
   const state = typeof transaction === "object" && transaction !== null ? states.get(transaction) : undefined;
   if (state === undefined) throw context.error("ERR_HEXKIT_TRANSACTION_INVALID", "in: it takes what `transaction` hands to its work");
   if (state.driver !== driver) throw context.error("ERR_HEXKIT_TRANSACTION_INVALID", "in: the transaction belongs to another binding");
