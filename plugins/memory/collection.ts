@@ -34,6 +34,13 @@ export class Collection {
     return this.#documents;
   }
 
+  /** The fields of each index, with 1 or -1. */
+  get indexFields(): Readonly<Record<string, number>>[] {
+    return [...this.#indexes.values()].map(({ spec }) =>
+      Object.fromEntries(spec.fields.map(({ path, descending }) => [path.join("."), descending ? -1 : 1])),
+    );
+  }
+
   /** The documents as they are now, for good. */
   snapshot(): Documents {
     this.#isShared = true;
@@ -59,8 +66,7 @@ export class Collection {
   }
 
   /**
-   * Refuses what no index allows, without writing. `visible` says whether a transaction sees a document, in what is stored now, that is not
-   * among the changes; without it all count.
+   * Refuses what an index forbids, without writing.
    */
   check(changes: Changes): void {
     for (const [name, { spec, owners }] of this.#indexes) {

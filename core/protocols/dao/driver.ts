@@ -207,4 +207,7 @@ export interface DaoDriver {
 }
 
 /** Reading and writing documents: what a `Dao` is made over, whoever stands behind it. */
-export type DocumentStore = Pick<DaoDriver, "get" | "insert" | "insertMany" | "replace" | "upsert" | "upsertMany" | "delete" | "find" | "count">;
+export type DocumentStore = Pick<
+  DaoDriver,
+  "get" | "insert" | "insertMany" | "replace" | "upsert" | "upsertMany" | "delete" | "find" | "count"
+>;

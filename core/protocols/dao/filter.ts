@@ -101,7 +101,11 @@ function operand(value: unknown, shape: Shape, at: string): DocumentValue {
   }
 }
 
-function fits(value: unknown, { types, native }: Shape): boolean {
+function fits(value: unknown, shape: Shape | undefined, depth = 0): boolean {
+  // Too deep, or circular: encoding says so.
+  if (value === null || depth > maxDepth) return true;
+  if (shape === undefined) return false;
+  const { types, native } = shape;
   if (types === undefined) {
     if (native === "bigint") return typeof value === "bigint";
     if (native === "bytes") return value instanceof Uint8Array;
@@ -119,9 +123,10 @@ function fits(value: unknown, { types, native }: Shape): boolean {
     case "bigint":
       return native === "bigint";
     default:
-      if (Array.isArray(value)) return types.has("array");
+      if (Array.isArray(value)) return types.has("array") && value.every((each) => fits(each, shape.element, depth + 1));
       if (value instanceof Uint8Array) return native === "bytes";
-      return isPlain(value) && types.has("object");
+      if (!isPlain(value) || !types.has("object")) return false;
+      return Object.entries(value).every(([name, each]) => each === undefined || fits(each, shape.property(name), depth + 1));
   }
 }
 

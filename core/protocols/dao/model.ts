@@ -114,7 +114,7 @@ export class DaoModel<Dto> {
 
   /** @throws ERR_HEXKIT_FILTER_INVALID */
   filter(filter: unknown, operation: string): FilterNode {
-    return this.#parse(operation, "filter", () => parseFilter(filter ?? {}, this.#fields));
+    return this.#parse(operation, "filter", () => parseFilter(filter === undefined ? {} : filter, this.#fields));
   }
 
   /** @throws ERR_HEXKIT_FILTER_INVALID */
