@@ -101,6 +101,7 @@ export const orderlyStop: Scenario = {
   title:
     "SIGTERM with 200 events buffered and slow handlers: ends within 30 s, what was handled is acknowledged, nothing else, no dead letter",
   async run(stage, scale) {
+    // The slowest takes four times as long, which is less than handlers get to drain (25 s).
     const handlerMs = scale === "full" ? 5_000 : 1_000;
     const [topic, name] = [uniqueName(), uniqueName("service")];
     await stage.createTopic(topic, 3);

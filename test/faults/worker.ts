@@ -9,7 +9,7 @@ import { openService, type Service } from "./service.ts";
 export interface ConsumerOrder {
   readonly role: "consumer";
   readonly topics: readonly string[];
-  /** Milliseconds that a handler waits: between half of it and one and a half; four times as long for every fifth key. */
+  /** Milliseconds that a handler waits: between half of it and one and a half; for every fifth key between two and four times as long. */
   readonly handlerMs: number;
 }
 
@@ -76,7 +76,7 @@ async function consume(registry: Registry, { topics, handlerMs }: ConsumerOrder)
     consume: async ({ eventId, key, payload }, { attempt }) => {
       const end = journal.begin(eventId, key, (payload as { n: number }).n, attempt);
       // Uneven, so that a partition's events do not end in the order of their offsets.
-      if (handlerMs > 0) await delay(handlerMs * (0.5 + Math.random()) * (/[05]$/.test(key) ? 4 : 1));
+      if (handlerMs > 0) await delay(handlerMs * (/[05]$/.test(key) ? 2 + 2 * Math.random() : 0.5 + Math.random()));
       end();
     },
   });
