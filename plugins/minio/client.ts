@@ -104,7 +104,8 @@ async function sendBy(client: Client, contexts: AsyncLocalStorage<Context>, regi
     query: queryOf(call.query ?? {}),
     headers: headers as Record<string, string>,
   };
-  const body = typeof payload === "string" ? payload : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+  // As bytes: minio 8.0.7 announces the length of a string in UTF-16.
+  const body = typeof payload === "string" ? Buffer.from(payload) : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
   try {
     return await contexts.run(context, () => client.makeRequestAsync(options, body, [200, 204, 206], region));
   } catch (error) {

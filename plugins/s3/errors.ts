@@ -53,6 +53,7 @@ const answers: Readonly<Record<string, ErrorCode>> = {
   SlowDown: "ERR_HEXKIT_UNAVAILABLE",
   ThrottlingException: "ERR_HEXKIT_UNAVAILABLE",
   XAmzContentChecksumMismatch: "ERR_HEXKIT_UNAVAILABLE",
+  XAmzContentSHA256Mismatch: "ERR_HEXKIT_UNAVAILABLE",
   XMinioServerNotInitialized: "ERR_HEXKIT_UNAVAILABLE",
 };
 

@@ -4,6 +4,7 @@ import { membership, orderlyStop, slowHandler } from "./members.ts";
 import { brokerKilled, longOutage } from "./outages.ts";
 import { openAndClose } from "./resources.ts";
 import { testScenarios } from "./scenarios.ts";
+import { abortedTransfers, boundedMemory, refusedCredentials, storageKilled } from "./storage.ts";
 
 testScenarios("full", [
   retries,
@@ -19,4 +20,8 @@ testScenarios("full", [
   exhausted,
   redrive,
   openAndClose,
+  boundedMemory,
+  storageKilled,
+  abortedTransfers,
+  refusedCredentials,
 ]);

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { describe, it } from "node:test";
 import { inspect, promisify } from "node:util";
 import { isHexkitError, type ObjectStorage } from "hexkit";
@@ -160,8 +162,6 @@ for (const plugin of ["s3", "minio"]) {
     });
 
     it("opens with credentials that may not list buckets, and not with wrong ones", async () => {
-      const { createServer } = await import("node:http");
-      const { once } = await import("node:events");
       for (const [answered, expected] of [
         ["AccessDenied", "resolved"],
         ["SignatureDoesNotMatch", "ERR_HEXKIT_AUTHENTICATION_FAILED"],

@@ -29,6 +29,8 @@ export interface StorageQuirks {
   readonly unstorableKeys?: RegExp;
   /** Objects are files: `a` and `a/b` cannot both be there, or hide one another. */
   readonly keysArePaths?: boolean;
+  /** An object that is replaced keeps the metadata that the new one does not have. */
+  readonly keepsOldMetadata?: boolean;
   /** A part or object whose request was cut off may be stored as far as it came: what follows an abort is not looked at. */
   readonly storesTornRequests?: boolean;
 }
