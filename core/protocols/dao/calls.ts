@@ -1,8 +1,9 @@
-import { type CallOptions, untilAborted } from "../../call.ts";
+import type { CallOptions } from "../../call.ts";
 import type { ProtocolContext } from "../index.ts";
 import type { DaoCallOptions } from "./driver.ts";
 import type { DaoSettings } from "./settings.ts";
 import type { TransactionState } from "./transaction.ts";
+import { withinTime } from "./within-time.ts";
 
 type Context = ProtocolContext<DaoSettings>;
 
@@ -40,27 +41,5 @@ export class DaoCalls {
         ),
       );
     return transaction === undefined ? call() : transaction.run(operation, call);
-  }
-}
-
-/** Runs `work` with a signal that aborts when `signal` does or when time is over, and settles no later. */
-export async function withinTime<Result>(
-  timeoutMs: number,
-  signal: AbortSignal | undefined,
-  timeoutError: () => Error,
-  work: (signal: AbortSignal) => Promise<Result>,
-): Promise<Result> {
-  const controller = new AbortController();
-  const onAbort = (): void => controller.abort(signal?.reason);
-  signal?.addEventListener("abort", onAbort, { once: true });
-  const timer = setTimeout(() => controller.abort(timeoutError()), Math.min(timeoutMs, 2 ** 31 - 1));
-  try {
-    return await untilAborted(work(controller.signal), controller.signal);
-  } catch (error) {
-    // A client may answer an abort with an error of its own.
-    throw controller.signal.aborted ? controller.signal.reason : error;
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
   }
 }

@@ -1,10 +1,10 @@
 import { untilAborted } from "../../call.ts";
 import type { HexkitError } from "../../errors.ts";
 import type { ProtocolContext } from "../index.ts";
-import { withinTime } from "./calls.ts";
 import type { DaoTransaction, TransactionOptions } from "./dao.ts";
 import type { DaoDriver, DriverTransaction } from "./driver.ts";
 import type { DaoSettings } from "./settings.ts";
+import { withinTime } from "./within-time.ts";
 
 type Context = ProtocolContext<DaoSettings>;
 
