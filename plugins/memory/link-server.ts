@@ -4,8 +4,16 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { ByteRange, ObjectRef } from "../../core/index.ts";
 import { isStorageError, statusOf } from "./errors.ts";
-import type { FormPolicy, Refusal } from "./links.ts";
 import { cutRange, type MemoryObjectStore, md5, pieces, storeLimits } from "./object-store.ts";
+
+/** What a form's policy says. */
+export interface FormPolicy extends ObjectRef {
+  readonly expires: number;
+  readonly maxBytes?: number | undefined;
+}
+
+/** Why a link or form is refused. */
+export type Refusal = "expired" | "signature";
 
 interface Verifier {
   now(): number;

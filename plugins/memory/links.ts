@@ -1,6 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Clock, FormRequest, LinkRequest, ObjectRef } from "../../core/index.ts";
-import { LinkServer } from "./link-server.ts";
+import { type FormPolicy, LinkServer, type Refusal } from "./link-server.ts";
 import type { MemoryObjectStore } from "./object-store.ts";
 
 /** What a signature covers: method, place, expiry, the rest of the query, and the headers that are named in it. */
@@ -9,15 +9,6 @@ interface Signed extends ObjectRef {
   readonly query: URLSearchParams;
   header(name: string): string | undefined;
 }
-
-/** What a form's policy says. */
-export interface FormPolicy extends ObjectRef {
-  readonly expires: number;
-  readonly maxBytes?: number | undefined;
-}
-
-/** Why a link or form is refused. */
-export type Refusal = "expired" | "signature";
 
 /** Signs links of one space and answers them over HTTP on the loopback interface, from the first one on. */
 export class MemoryLinks {
