@@ -1,8 +1,19 @@
 import type { Agent } from "node:http";
 import type { S3 } from "@aws-sdk/client-s3";
+import type * as PresignedPost from "@aws-sdk/s3-presigned-post";
+import type * as Presigner from "@aws-sdk/s3-request-presigner";
 import { createAgent, HexkitError, type Logger, type ProviderContext } from "../../core/index.ts";
 import { classifyS3Error } from "./errors.ts";
 import type { S3Options } from "./options.ts";
+
+/** The SDK without what needs Node.js 22, announced for January 2027. */
+const sdkRange = ">=3.1164.0 <3.1200.0";
+export const sdkPackage = { name: "@aws-sdk/client-s3", range: sdkRange };
+/** Needed as well, and loaded with it. */
+export const signingPackages = [
+  { name: "@aws-sdk/s3-presigned-post", range: sdkRange },
+  { name: "@aws-sdk/s3-request-presigner", range: sdkRange },
+];
 
 /** What is used of the SDK's client. */
 export type S3Api = Pick<
@@ -52,15 +63,13 @@ export interface S3Client {
 
 /**
  * Makes the client. Connects nothing.
- * @throws ERR_HEXKIT_CONFIG_INVALID if one of `accessKeyId` and `secretAccessKey` is missing, or `sessionToken` stands alone.
+ * @throws ERR_HEXKIT_CONFIG_INVALID if one of `accessKeyId` and `secretAccessKey` is missing, or `sessionToken` stands alone;
+ * ERR_HEXKIT_PACKAGE_MISSING if a package that signs links cannot be loaded.
  */
 export async function connect(options: S3Options, context: ProviderContext): Promise<S3Client> {
   checkCredentials(options, context.provider);
-  const [sdk, { getSignedUrl }, { createPresignedPost }] = await Promise.all([
-    import("@aws-sdk/client-s3"),
-    import("@aws-sdk/s3-request-presigner"),
-    import("@aws-sdk/s3-presigned-post"),
-  ]);
+  const sdk = await import("@aws-sdk/client-s3");
+  const { getSignedUrl, createPresignedPost } = await loadSigning();
   const { endpoint, publicEndpoint = endpoint, checksums = endpoint === undefined ? "WHEN_SUPPORTED" : "WHEN_REQUIRED" } = options;
   const agents = { httpAgent: createAgent("http:", options), httpsAgent: createAgent("https:", options, { ca: options.ca }) };
   const make = (address: string | undefined, checked: "WHEN_REQUIRED" | "WHEN_SUPPORTED"): S3 =>
@@ -94,6 +103,19 @@ export async function ping({ api }: S3Client, signal: AbortSignal): Promise<void
     await api.listBuckets({ MaxBuckets: 1 }, { abortSignal: signal });
   } catch (error) {
     if (classifyS3Error(error) !== "ERR_HEXKIT_PERMISSION_DENIED") throw error;
+  }
+}
+
+async function loadSigning(): Promise<Pick<typeof Presigner, "getSignedUrl"> & Pick<typeof PresignedPost, "createPresignedPost">> {
+  try {
+    const [{ getSignedUrl }, { createPresignedPost }] = await Promise.all([
+      import("@aws-sdk/s3-request-presigner"),
+      import("@aws-sdk/s3-presigned-post"),
+    ]);
+    return { getSignedUrl, createPresignedPost };
+  } catch (cause) {
+    const install = signingPackages.map(({ name, range }) => `${name}@"${range}"`).join(" ");
+    throw new HexkitError("ERR_HEXKIT_PACKAGE_MISSING", `plugin s3 needs the packages that sign links: npm install ${install}`, { cause });
   }
 }
 

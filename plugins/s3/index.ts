@@ -1,5 +1,5 @@
 import { definePlugin } from "../../core/index.ts";
-import { connect, ping } from "./client.ts";
+import { connect, ping, sdkPackage } from "./client.ts";
 import { classifyS3Error } from "./errors.ts";
 import { S3StorageDriver } from "./object-storage.ts";
 import { s3Options } from "./options.ts";
@@ -9,7 +9,7 @@ export const plugin = definePlugin({
   apiVersion: 1,
   summary: "Amazon S3 and servers like it, by the AWS SDK",
   options: s3Options,
-  package: { name: "@aws-sdk/client-s3", range: ">=3.1164.0 <3.1200.0" },
+  package: sdkPackage,
   open: (options, context) => connect(options, context),
   close: (client) => client.close(),
   check: (client, signal) => ping(client, signal),
