@@ -209,6 +209,15 @@ describe("the uploader", () => {
     assert.equal(source.destroyed, true);
   });
 
+  it("keeps the failure of a source that it refuses from ending the process", async () => {
+    await using service = await open();
+    const source = new PassThrough();
+    source.destroy(new Error("it failed before it was given away"));
+    await assert.rejects(service.storage.put("bucket", "/bad", source), { code: "ERR_HEXKIT_OBJECT_KEY_INVALID" });
+    await turns(2);
+    assert.equal(source.errored?.message, "it failed before it was given away");
+  });
+
   it("refuses a condition for a large object of unknown size before the first request, where it is not possible", async () => {
     await using service = await open((real) => ({ capabilities: { ...real.capabilities, conditionalComplete: false } }));
     await assert.rejects(service.storage.put("bucket", "key", counted(20).source, { ifAbsent: true }), { code: "ERR_HEXKIT_UNSUPPORTED" });
