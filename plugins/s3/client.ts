@@ -56,6 +56,8 @@ export interface S3Signer {
 export interface S3Client {
   readonly options: S3Options;
   readonly api: S3Api;
+  /** For uploads in parts, which carry no checksums: with them, completion would need those of all parts, and links cannot give them. */
+  readonly parts: S3Api;
   readonly signer: S3Signer;
   /** Ends transfers that are under way. */
   close(): void;
@@ -75,11 +77,13 @@ export async function connect(options: S3Options, context: ProviderContext): Pro
   const make = (address: string | undefined, checked: "WHEN_REQUIRED" | "WHEN_SUPPORTED"): S3 =>
     withoutNodeWarning(() => new sdk.S3(settings(options, address, checked, agents, context.logger)));
   const api = make(endpoint, checksums);
+  const parts = checksums === "WHEN_REQUIRED" ? api : make(endpoint, "WHEN_REQUIRED");
   // Links carry no checksum: one of a body that is not there yet would refuse every upload.
   const signer = make(publicEndpoint, "WHEN_REQUIRED");
   return {
-    options: { ...options, checksums },
+    options,
     api,
+    parts,
     signer: {
       url: (operation, input, expiresIn) => {
         // Only a type that was asked for: the SDK adds one of its own, which no client would send.
@@ -91,8 +95,7 @@ export async function connect(options: S3Options, context: ProviderContext): Pro
       form: (object, conditions, expires) => createPresignedPost(signer, { ...object, Conditions: conditions, Expires: expires }),
     },
     close: () => {
-      api.destroy();
-      signer.destroy();
+      for (const client of [api, parts, signer]) client.destroy();
     },
   };
 }

@@ -29,11 +29,11 @@ export class S3StorageDriver implements ObjectStorageDriver {
   readonly capabilities: ObjectStorageCapabilities;
   readonly limits: ObjectStorageLimits = { minPartBytes: 5 * 1024 ** 2, maxPutBytes: 5 * gibibyte, maxCopyBytes: 5 * gibibyte };
   readonly #api: S3Api;
+  readonly #parts: S3Api;
   readonly #signer: S3Signer;
-  readonly #withChecksums: boolean;
 
-  constructor({ api, signer, options }: S3Client) {
-    const { conditionalWrites, postForms, partCopy, tenants, checksums } = options;
+  constructor({ api, parts, signer, options }: S3Client) {
+    const { conditionalWrites, postForms, partCopy, tenants } = options;
     this.capabilities = {
       conditionalPut: conditionalWrites,
       conditionalComplete: conditionalWrites,
@@ -42,8 +42,8 @@ export class S3StorageDriver implements ObjectStorageDriver {
       tenants,
     };
     this.#api = api;
+    this.#parts = parts;
     this.#signer = signer;
-    this.#withChecksums = checksums === "WHEN_SUPPORTED";
   }
 
   async createBucket(bucket: string, { signal }: CallOptions): Promise<void> {
@@ -131,17 +131,15 @@ export class S3StorageDriver implements ObjectStorageDriver {
   }
 
   async startUpload(object: ObjectRef, { signal, ...facts }: CallOptions & ContentFacts): Promise<string> {
-    // The whole object's checksum needs no list of the parts' at completion, which links could not give.
-    const checksum = this.#withChecksums ? ({ ChecksumAlgorithm: "CRC32", ChecksumType: "FULL_OBJECT" } as const) : {};
-    const input = { ...inputOf(object), ...contentOf(facts), ...checksum };
-    const { UploadId } = await this.#api.createMultipartUpload(input, until(signal));
+    const input = { ...inputOf(object), ...contentOf(facts) };
+    const { UploadId } = await this.#parts.createMultipartUpload(input, until(signal));
     if (UploadId === undefined) throw new Error("the server opened an upload and gave it no id");
     return UploadId;
   }
 
   async putPart(upload: UploadRef, partNumber: number, body: Uint8Array, { signal }: CallOptions): Promise<{ etag: string }> {
     const input = { ...uploadOf(upload), PartNumber: partNumber, Body: body, ContentLength: body.byteLength };
-    const { ETag } = await this.#api.uploadPart(input, until(signal));
+    const { ETag } = await this.#parts.uploadPart(input, until(signal));
     return { etag: unquoted(ETag) };
   }
 
@@ -160,7 +158,7 @@ export class S3StorageDriver implements ObjectStorageDriver {
       CopySourceRange: `bytes=${start}-${end}`,
     };
     try {
-      const { CopyPartResult } = await this.#api.uploadPartCopy(input, until(signal));
+      const { CopyPartResult } = await this.#parts.uploadPartCopy(input, until(signal));
       return { etag: unquoted(CopyPartResult?.ETag) };
     } catch (cause) {
       if (statusOf(cause) !== 412) throw cause;
@@ -190,7 +188,7 @@ export class S3StorageDriver implements ObjectStorageDriver {
   ): Promise<{ etag: string }> {
     const listed = parts.map(({ partNumber, etag }) => ({ PartNumber: partNumber, ETag: `"${etag}"` }));
     const input = { ...uploadOf(upload), ...conditionOf(ifAbsent), MultipartUpload: { Parts: listed } };
-    const { ETag } = await this.#api.completeMultipartUpload(input, until(signal));
+    const { ETag } = await this.#parts.completeMultipartUpload(input, until(signal));
     return { etag: unquoted(ETag) };
   }
 
