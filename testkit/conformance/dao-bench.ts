@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { it } from "node:test";
 import {
   type Dao,
   type DaoCapabilities,
@@ -14,7 +13,6 @@ import {
   type StoredDocument,
   systemClock,
 } from "../../core/index.ts";
-import { testTimeoutMs } from "./event-broker.ts";
 
 /** A database under test: what the suite needs besides the plugin itself. Collections of all tests have unique names. */
 export interface DaoDatabase {
@@ -154,11 +152,5 @@ const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 
 /** A test of the suite, left out where it is of a capability that is not expected. The bench is there once the suite has begun. */
 export type DaoTest = (name: string, work: (bench: DaoBench) => Promise<void>, isExpected?: boolean) => void;
-
-export function daoTests(bench: () => DaoBench): DaoTest {
-  return (name, work, isExpected = true) => {
-    if (isExpected) it(name, { timeout: testTimeoutMs }, () => work(bench()));
-  };
-}
 
 export const ids = (people: readonly { id: string }[]): string[] => people.map(({ id }) => id);
