@@ -145,6 +145,9 @@ export type {
 } from "./protocols/object-storage/object-storage.ts";
 export { recommendPartSize } from "./protocols/object-storage/part-size.ts";
 export { createAgent, failRequest, type SocketLimits, SocketTimeoutError, whileOpening } from "./protocols/object-storage/sockets.ts";
+export type { Outbox, OutboxFactory, OutboxSpec } from "./protocols/outbox/outbox.ts";
+export type { PersistentPublisher } from "./protocols/persistent-publisher/persistent-publisher.ts";
+export type { RelayReport } from "./protocols/relay/relay.ts";
 export { type CloseOptions, type OpenOptions, openRegistry, type Registry } from "./registry.ts";
 export type { JsonSchema, Schema, SchemaInput, SchemaOutput, StandardSchema } from "./schema.ts";
 export type { ServeOptions } from "./serve.ts";

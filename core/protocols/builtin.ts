@@ -3,6 +3,8 @@ import { eventPublisherProtocol } from "./event-publisher/protocol.ts";
 import { eventSubscriberProtocol } from "./event-subscriber/protocol.ts";
 import type { ProtocolDefinition } from "./index.ts";
 import { objectStorageProtocol } from "./object-storage/protocol.ts";
+import { outboxProtocol } from "./outbox/protocol.ts";
+import { persistentPublisherProtocol } from "./persistent-publisher/protocol.ts";
 
 /** The protocols of this package. */
 export const builtinProtocols: readonly ProtocolDefinition[] = [
@@ -10,4 +12,6 @@ export const builtinProtocols: readonly ProtocolDefinition[] = [
   eventPublisherProtocol,
   eventSubscriberProtocol,
   objectStorageProtocol,
+  outboxProtocol,
+  persistentPublisherProtocol,
 ];

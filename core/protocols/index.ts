@@ -12,6 +12,8 @@ import type { EventSubscriberDriver } from "./event-subscriber/driver.ts";
 import type { EventSubscriber } from "./event-subscriber/event-subscriber.ts";
 import type { ObjectStorageDriver } from "./object-storage/driver.ts";
 import type { ObjectStorage } from "./object-storage/object-storage.ts";
+import type { OutboxFactory } from "./outbox/outbox.ts";
+import type { PersistentPublisher } from "./persistent-publisher/persistent-publisher.ts";
 
 /** The types of one protocol: what services call, what plugins implement. */
 export interface ProtocolTypes<Api, Driver> {
@@ -28,6 +30,8 @@ export interface Protocols {
   eventPublisher: ProtocolTypes<EventPublisher, EventPublisherDriver>;
   eventSubscriber: ProtocolTypes<EventSubscriber, EventSubscriberDriver>;
   objectStorage: ProtocolTypes<ObjectStorage, ObjectStorageDriver>;
+  outbox: ProtocolTypes<OutboxFactory, never>;
+  persistentPublisher: ProtocolTypes<PersistentPublisher, never>;
 }
 
 export type ProtocolName = keyof Protocols & string;
@@ -158,6 +162,7 @@ export function defineComposedProtocol<
   readonly settings: Schema;
   readonly needsServiceName?: boolean;
   readonly composes: Parts;
+  check?(settings: OptionsOf<Schema>, facts: BindingFacts): readonly string[];
   create(
     parts: { readonly [Part in keyof Parts]: ProtocolPart<DriverOf<Parts[Part]>> },
     context: ProtocolContext<OptionsOf<Schema>>,

@@ -1,6 +1,7 @@
 import { HexkitError } from "../../errors.ts";
 import { compileSchema, type Schema, type SchemaOutput, type Validator } from "../../schema.ts";
 import type { EventContext, Translator } from "./event-subscriber.ts";
+import { LatestStates, sequenceHeader } from "./sequence.ts";
 
 /** Event types of an outbox: the full state of a resource, and its end. Those of hexkit. */
 const outboxTypes = { changed: "upserted", deleted: "deleted" } as const;
@@ -8,7 +9,8 @@ const outboxTypes = { changed: "upserted", deleted: "deleted" } as const;
 /**
  * Makes a translator for the events of an outbox: `upserted` carries a resource's full state, `deleted` nothing. The id is the event's key, always text.
  * A state that does not fit the schema fails the event with ERR_HEXKIT_PAYLOAD_INVALID; `changed` is then not called.
- * Both must stand repetition, and `deleted` ids that were never seen. Borrowed from hexkit's DAO subscriber.
+ * Both must stand repetition, and `deleted` ids that were never seen. A state that is older than one that this process has handled (by the event's header
+ * `sequence`, where it has one) is passed over. Borrowed from hexkit's DAO subscriber.
  */
 export function daoTranslator<S extends Schema>(spec: {
   readonly topic: string;
@@ -18,6 +20,7 @@ export function daoTranslator<S extends Schema>(spec: {
   deleted(id: string, context: EventContext): void | Promise<void>;
 }): Translator {
   let validator: Validator | undefined;
+  const latest = new LatestStates();
   const compile = async (): Promise<Validator> => {
     validator ??= await compileSchema(spec.schema, "daoTranslator: schema");
     return validator;
@@ -29,8 +32,17 @@ export function daoTranslator<S extends Schema>(spec: {
       await compile();
     },
     async consume(event, context) {
+      const sequence = event.headers[sequenceHeader];
+      if (latest.isOutdated(event.key, sequence)) {
+        context.logger.info(
+          { key: event.key, topic: event.topic, sequence },
+          "a state that is older than one handled before was passed over",
+        );
+        return;
+      }
       if (event.type === outboxTypes.deleted) {
         await spec.deleted(event.key, context);
+        latest.handled(event.key, sequence);
         return;
       }
       const result = await (await compile())(event.payload);
@@ -39,6 +51,7 @@ export function daoTranslator<S extends Schema>(spec: {
         throw new HexkitError("ERR_HEXKIT_PAYLOAD_INVALID", fact);
       }
       await spec.changed(event.key, result.value as SchemaOutput<S>, context);
+      latest.handled(event.key, sequence);
     },
   };
 }
