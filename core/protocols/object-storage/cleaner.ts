@@ -51,11 +51,12 @@ export class Cleaner {
     }
   }
 
-  /** `undefined` once the upload is gone. */
+  /** `undefined` once the upload is gone: a part that was under way may keep it, or bring it back. */
   async #try(upload: UploadRef, signal: AbortSignal): Promise<unknown> {
     try {
       await untilAborted(this.#driver.abortUpload(upload, { signal }), signal);
-      return undefined;
+      await untilAborted(this.#driver.listPartsPage(upload, { after: 0, limit: 1, signal }), signal);
+      return new Error("it was aborted, and is still there");
     } catch (error) {
       const mapped = this.#context.mapError(error, "abort upload of", nameOf(upload));
       return mapped.code === "ERR_HEXKIT_UPLOAD_NOT_FOUND" ? undefined : mapped;

@@ -53,6 +53,23 @@ describe("the uploader", () => {
     );
   });
 
+  it("aborts again what an abort has left", async () => {
+    let aborts = 0;
+    await using service = await open((real) => ({
+      putPart: async () => {
+        throw new Error("planned");
+      },
+      abortUpload: async (upload, options) => {
+        aborts += 1;
+        // As on a server where a part that comes late brings its upload back.
+        if (aborts > 1) await real.abortUpload(upload, options);
+      },
+    }));
+    await assert.rejects(service.storage.put("bucket", "key", counted(10).source));
+    assert.equal(aborts, 2);
+    for await (const { key } of service.storage.multipart.list("bucket")) assert.fail(`left behind: ${key}`);
+  });
+
   it("keeps the order of parts that end in another one", async () => {
     await using service = await open((real) => ({
       putPart: async (upload, number, body, options) => {
