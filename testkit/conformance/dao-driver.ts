@@ -63,6 +63,27 @@ export function testDriver(test: DaoTest, subject: DaoSubject): void {
     assert.equal(await driver.count(name, all, {}), 1);
   });
 
+  test("patches many documents, each by its own guard, and counts those that met it", async (bench) => {
+    await using opened = await bench.driver();
+    const { driver } = opened;
+    const name = bench.name();
+    await driver.insertMany(
+      name,
+      [
+        { _id: 1, r: "a" },
+        { _id: 2, r: "b" },
+        { _id: 3, r: "c" },
+      ],
+      {},
+    );
+    const patch = (id: number, r: string) => ({ id, guard: eq("r", r as never), patch: { set: [{ path: ["done"], value: id }] } });
+    assert.equal(await driver.patchMany(name, [patch(1, "a"), patch(2, "changed"), patch(3, "c"), patch(4, "a")], {}), 2);
+    assert.equal(await driver.patchMany(name, [], {}), 0);
+    assert.deepEqual(await driver.get(name, 1, {}), { _id: 1, r: "a", done: 1 });
+    assert.deepEqual(await driver.get(name, 2, {}), { _id: 2, r: "b" });
+    assert.equal(await driver.count(name, all, {}), 3);
+  });
+
   test("finds and patches the first in order, and gives it as it is afterwards; each is claimed once", async (bench) => {
     await using opened = await bench.driver();
     const { driver } = opened;

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { z } from "zod";
+import { definePlugin, openRegistry } from "../../../core/index.ts";
+import { plugin as memory } from "../../../plugins/memory/index.ts";
 import { openDao } from "./open.ts";
 
 const schema = z.object({ id: z.string(), n: z.number().optional() });
@@ -103,4 +105,18 @@ describe("dao: transactions on a database that fails", () => {
     );
     assert.deepEqual({ ...counts, abort: counts.abort >= 2 }, { begin: 3, commit: 1, abort: true });
   });
+});
+
+it("dao: a transaction is refused before anything is asked where the provider has none", async () => {
+  const { provides } = memory as unknown as { provides: { dao: (client: unknown, context: unknown) => object } };
+  const create = (client: unknown, context: unknown): object =>
+    Object.assign(Object.create(provides.dao(client, context)), { capabilities: { transactions: false, watch: false, leases: false } });
+  const plugin = definePlugin({ ...memory, provides: { dao: create } } as never);
+  await using registry = await openRegistry({ config: { protocols: { dao: "memory" } }, env: {}, plugins: [plugin] });
+  let ran = false;
+  const transaction = registry.get("dao").transaction(async () => {
+    ran = true;
+  });
+  await assert.rejects(transaction, { code: "ERR_HEXKIT_UNSUPPORTED", message: /transactions/ });
+  assert.equal(ran, false);
 });
