@@ -35,7 +35,19 @@ export class DocumentFind<Dto> implements Find<Dto> {
 
   async toArray(): Promise<Dto[]> {
     const documents: Dto[] = [];
-    for await (const document of this) documents.push(document);
+    if (this.#documents !== undefined) {
+      for await (const document of this.#documents) documents.push(document);
+      return documents;
+    }
+    // Not by the iterator, whose step for each document would cost more than the document.
+    this.#documents = this.#iterate();
+    void this.#documents.return(undefined);
+    for await (const batch of this.#batches()) {
+      for (const document of batch) {
+        const decoded = this.#model.decode(document, "find");
+        documents.push(decoded instanceof Promise ? await decoded : decoded);
+      }
+    }
     return documents;
   }
 
@@ -44,8 +56,12 @@ export class DocumentFind<Dto> implements Find<Dto> {
     return this.#total;
   }
 
+  #batches(): AsyncGenerator<readonly StoredDocument[], undefined> {
+    return findBatches(this.#driver, this.#calls, this.#model.collection, this.#query, this.#options);
+  }
+
   async *#iterate(): AsyncGenerator<Dto, undefined> {
-    for await (const batch of findBatches(this.#driver, this.#calls, this.#model.collection, this.#query, this.#options)) {
+    for await (const batch of this.#batches()) {
       for (const document of batch) {
         const decoded = this.#model.decode(document, "find");
         yield decoded instanceof Promise ? await decoded : decoded;

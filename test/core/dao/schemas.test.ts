@@ -84,6 +84,14 @@ for (const library of ["zod", "valibot"] as const) {
       assert.deepEqual(await dao.getById(given.id), { id: given.id, email: given.email, at: given.at, role: "user" });
     });
 
+    it("does not store what is undefined, inside objects neither", async () => {
+      await using service = await openDao();
+      const dao = await open(service);
+      const given = { id: randomUUID(), email: "a@b.de", at: new Date(1), n: undefined, owner: { id: randomUUID(), tags: undefined } };
+      await dao.insert(given as never);
+      assert.equal(await dao.count({ n: { $exists: false }, "owner.tags": { $exists: false } } as never), 1);
+    });
+
     it("refuses what does not fit, on write and in filters", async () => {
       await using service = await openDao();
       const dao = await open(service);
