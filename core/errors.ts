@@ -186,6 +186,26 @@ export const errorCodes = facts({
     retryable: true,
     summary: "A transaction lost against another writer, or the database gave it up; nothing of it was stored.",
   },
+  ERR_HEXKIT_MIGRATION_INVALID: {
+    category: "usage",
+    retryable: false,
+    summary: "A migration has no step to the target, or no way back, or a step asks for what cannot be done.",
+  },
+  ERR_HEXKIT_MIGRATION_FAILED: {
+    category: "data",
+    retryable: false,
+    summary: "A step of a migration failed, or the lock was lost meanwhile; the steps before it are recorded.",
+  },
+  ERR_HEXKIT_MIGRATION_LOCKED: {
+    category: "conflict",
+    retryable: true,
+    summary: "Another instance migrates the database for longer than `maxWaitMs`.",
+  },
+  ERR_HEXKIT_MIGRATION_VERSION: {
+    category: "conflict",
+    retryable: true,
+    summary: "The database has another version than the program needs.",
+  },
   ERR_HEXKIT_PROVIDER_FAILED: {
     category: "internal",
     retryable: false,

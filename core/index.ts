@@ -105,6 +105,15 @@ export {
   type Protocols,
   type ProtocolTypes,
 } from "./protocols/index.ts";
+export type { MigrationsDriver, VersionRecord } from "./protocols/migrations/driver.ts";
+export type {
+  MigrationContext,
+  MigrationPlan,
+  MigrationReport,
+  MigrationStep,
+  Migrations,
+  TransformOptions,
+} from "./protocols/migrations/migrations.ts";
 export type {
   ContentFacts,
   FormRequest,

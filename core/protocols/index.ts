@@ -10,6 +10,8 @@ import type { EventPublisherDriver } from "./event-publisher/driver.ts";
 import type { EventPublisher } from "./event-publisher/event-publisher.ts";
 import type { EventSubscriberDriver } from "./event-subscriber/driver.ts";
 import type { EventSubscriber } from "./event-subscriber/event-subscriber.ts";
+import type { MigrationsDriver } from "./migrations/driver.ts";
+import type { Migrations } from "./migrations/migrations.ts";
 import type { ObjectStorageDriver } from "./object-storage/driver.ts";
 import type { ObjectStorage } from "./object-storage/object-storage.ts";
 import type { OutboxFactory } from "./outbox/outbox.ts";
@@ -29,6 +31,7 @@ export interface Protocols {
   dao: ProtocolTypes<DaoFactory, DaoDriver>;
   eventPublisher: ProtocolTypes<EventPublisher, EventPublisherDriver>;
   eventSubscriber: ProtocolTypes<EventSubscriber, EventSubscriberDriver>;
+  migrations: ProtocolTypes<Migrations, MigrationsDriver>;
   objectStorage: ProtocolTypes<ObjectStorage, ObjectStorageDriver>;
   outbox: ProtocolTypes<OutboxFactory, never>;
   persistentPublisher: ProtocolTypes<PersistentPublisher, never>;

@@ -20,7 +20,7 @@ interface Index {
 const none: Documents = new Map();
 
 export class Collection {
-  readonly name: string;
+  name: string;
   #documents: Documents = none;
   /** A snapshot still reads the map, which must then be copied before it is written. */
   #isShared = true;
@@ -39,6 +39,10 @@ export class Collection {
     return [...this.#indexes.values()].map(({ spec }) =>
       Object.fromEntries(spec.fields.map(({ path, descending }) => [path.join("."), descending ? -1 : 1])),
     );
+  }
+
+  get indexes(): IndexSpec[] {
+    return [...this.#indexes.values()].map(({ spec }) => spec);
   }
 
   /** The documents as they are now, for good. */

@@ -38,6 +38,29 @@ export class MemoryDatabase implements View {
     return collection;
   }
 
+  get names(): string[] {
+    return [...this.#collections.keys()];
+  }
+
+  has(collection: string): boolean {
+    return this.#collections.has(collection);
+  }
+
+  drop(collection: string): void {
+    if (this.#collections.delete(collection)) this.#tellAll(collection);
+  }
+
+  /** Gives a collection another one's name and place; false if it is not there. */
+  rename(from: string, to: string): boolean {
+    const collection = this.#collections.get(from);
+    if (collection === undefined) return false;
+    this.#collections.delete(from);
+    this.#collections.set(to, collection);
+    collection.name = to;
+    for (const name of [from, to]) this.#tellAll(name);
+    return true;
+  }
+
   addIndexes(collection: string, indexes: readonly IndexSpec[]): void {
     for (const index of indexes) this.collection(collection).addIndex(index);
   }
@@ -59,7 +82,7 @@ export class MemoryDatabase implements View {
     for (const [name, some] of changes) this.collection(name).check(some);
     for (const [name, some] of changes) {
       this.collection(name).write(some);
-      for (const watcher of this.#watchers.get(name) ?? []) tell(watcher);
+      this.#tellAll(name);
     }
   }
 
@@ -77,6 +100,10 @@ export class MemoryDatabase implements View {
       // Whoever has been told and not called yet is not called any more.
       watcher.isTold = false;
     };
+  }
+
+  #tellAll(collection: string): void {
+    for (const watcher of this.#watchers.get(collection) ?? []) tell(watcher);
   }
 
   clear(): void {

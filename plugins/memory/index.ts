@@ -4,6 +4,7 @@ import { MemoryDaoDriver } from "./dao.ts";
 import { classifyMemoryError } from "./errors.ts";
 import { MemoryPublisherDriver } from "./event-publisher.ts";
 import { MemorySubscriberDriver } from "./event-subscriber.ts";
+import { MemoryMigrationsDriver } from "./migrations.ts";
 import { MemoryStorageDriver } from "./object-storage.ts";
 import { memoryOptions } from "./options.ts";
 
@@ -23,6 +24,7 @@ export const plugin = definePlugin({
     dao: (client) => new MemoryDaoDriver(client),
     eventPublisher: (client) => new MemoryPublisherDriver(client),
     eventSubscriber: (client) => new MemorySubscriberDriver(client),
+    migrations: (client) => new MemoryMigrationsDriver(client),
     objectStorage: (client) => new MemoryStorageDriver(client),
   },
 });

@@ -149,7 +149,7 @@ export function withoutValues(error: unknown): unknown {
   for (const key of ["writeErrors", "result", "errorResponse", "keyValue"]) {
     if (Object.hasOwn(error, key)) Object.defineProperty(error, key, { enumerable: false });
   }
-  const short = error.message.replace(/ dup key: .*$/s, "");
+  const short = error.message.replace(/( dup key): .*$/s, "$1");
   const message = short.length > 500 ? `${short.slice(0, 500)}…` : short;
   if (message !== error.message) {
     const before = error.message;

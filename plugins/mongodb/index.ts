@@ -2,6 +2,7 @@ import { definePlugin } from "../../core/index.ts";
 import { connect } from "./client.ts";
 import { MongodbDaoDriver } from "./dao.ts";
 import { classifyMongodbError } from "./errors.ts";
+import { MongodbMigrationsDriver } from "./migrations.ts";
 import { mongodbOptions } from "./options.ts";
 
 export const plugin = definePlugin({
@@ -16,5 +17,6 @@ export const plugin = definePlugin({
   classify: classifyMongodbError,
   provides: {
     dao: (client) => new MongodbDaoDriver(client),
+    migrations: (client) => new MongodbMigrationsDriver(client),
   },
 });

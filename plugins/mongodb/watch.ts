@@ -3,8 +3,8 @@ import type { Document, MongodbClient, Timestamp } from "./client.ts";
 import { classifyMongodbError } from "./errors.ts";
 
 const longestPauseMs = 5_000;
-/** How long the server holds back an empty answer. */
-const awaitMs = 10_000;
+/** How long the server holds back an empty answer, and with it a connection after closing: nothing ends the request that waits. */
+const awaitMs = 1_000;
 const pipeline = [{ $project: { operationType: 1 } }];
 const changes = new Set(["insert", "update", "replace", "delete", "drop", "rename", "invalidate"]);
 
@@ -22,7 +22,6 @@ export class CollectionWatch implements Watch {
   readonly #onEnd: (error: unknown) => void;
   readonly #closing = new AbortController();
   #stream: Stream | undefined;
-  #running: Promise<void> | undefined;
 
   private constructor(client: MongodbClient, collection: string, onChange: () => void, onEnd: (error: unknown) => void) {
     this.#client = client;
@@ -41,15 +40,14 @@ export class CollectionWatch implements Watch {
   ): Promise<Watch> {
     const watch = new CollectionWatch(client, collection, onChange, onEnd);
     const from = await client.command({ ping: 1 }, { signal });
-    watch.#running = watch.#run({ startAtOperationTime: from.operationTime as Timestamp });
+    void watch.#run({ startAtOperationTime: from.operationTime as Timestamp });
     return watch;
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
-    // Not waited for when the server is away.
+    // Not waited for: the server may be away, or hold back its answer.
     this.#stream?.close().catch(() => undefined);
-    await this.#running;
   }
 
   async #run(from: Document): Promise<void> {
