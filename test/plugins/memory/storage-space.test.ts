@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { openRegistry, type Registry } from "../../../core/index.ts";
 import { plugin } from "../../../plugins/memory/index.ts";
 import { clearMemorySpace, memoryFaults } from "../../../testkit/index.ts";
+import { open as openDriver } from "../../core/object-storage/service.ts";
 import { root, run } from "../../core/run-program.ts";
 
 const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
@@ -72,6 +73,25 @@ describe("memory: object storage and its space", () => {
     await storage.createBucket("bucket");
     assert.equal((await storage.put("bucket", "key", "hello")).etag, "5d41402abc4b2a76b9719d911017c592");
     assert.match((await storage.put("bucket", "large", new Uint8Array(20_000_000))).etag, /^[0-9a-f]{32}-3$/);
+  });
+
+  it("refuses to complete with small, unknown, exchanged or no parts, also where nobody has looked before", async () => {
+    await using service = await openDriver();
+    const { driver } = service;
+    const object = { bucket: "bucket", key: "key" };
+    const upload = { ...object, uploadId: await driver.startUpload(object, {}) };
+    const part = async (partNumber: number, bytes: number) => ({
+      partNumber,
+      ...(await driver.putPart(upload, partNumber, new Uint8Array(bytes), {})),
+    });
+    const [small, large, last] = [await part(1, 100), await part(2, 5 * 2 ** 20), await part(3, 1)];
+    const later = await part(4, 5 * 2 ** 20);
+    await assert.rejects(driver.completeUpload(upload, [small, last], {}), { code: "MEMORY_PART_TOO_SMALL" });
+    for (const parts of [[], [large, { ...last, etag: small.etag }], [later, large], [large, { partNumber: 9, etag: last.etag }]]) {
+      await assert.rejects(driver.completeUpload(upload, parts, {}), { code: "MEMORY_INVALID_PART" }, JSON.stringify(parts));
+    }
+    await driver.completeUpload(upload, [large, last], {});
+    assert.equal((await driver.stat(object, {}))?.sizeBytes, 5 * 2 ** 20 + 1);
   });
 
   it("does not keep the process alive by its endpoint", async () => {
