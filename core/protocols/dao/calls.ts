@@ -1,4 +1,5 @@
 import type { CallOptions } from "../../call.ts";
+import { databaseSpan } from "../../telemetry.ts";
 import type { ProtocolContext } from "../index.ts";
 import type { DaoCallOptions } from "./driver.ts";
 import type { DaoSettings } from "./settings.ts";
@@ -40,6 +41,8 @@ export class DaoCalls {
           (signal) => work({ signal, timeoutMs, transaction: transaction?.handle }),
         ),
       );
-    return transaction === undefined ? call() : transaction.run(operation, call);
+    return databaseSpan({ system: context.system, operation, collection: subject }, () =>
+      transaction === undefined ? call() : transaction.run(operation, call),
+    );
   }
 }
