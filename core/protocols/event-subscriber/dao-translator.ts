@@ -32,7 +32,7 @@ export function daoTranslator<S extends Schema>(spec: {
       await compile();
     },
     async consume(event, context) {
-      const sequence = event.headers[sequenceHeader];
+      const sequence = event.headers?.[sequenceHeader];
       if (latest.isOutdated(event.key, sequence)) {
         context.logger.info(
           { key: event.key, topic: event.topic, sequence },
