@@ -125,6 +125,23 @@ export function testFinding(test: DaoTest): void {
       assert.equal(ids(await dao.find(filter as never, { sort: "id" }).toArray()).join(""), expected);
   });
 
+  test("finds missing fields also where a sparse index could be used", async (bench) => {
+    await using service = await bench.open();
+    const dao = await bench.people(service, [{ fields: "age", sparse: true }]);
+    await dao.insertMany(people);
+    for (const filter of [
+      { age: null },
+      { age: { $gte: null } },
+      { age: { $lte: null } },
+      { age: { $in: [null] } },
+      { age: { $not: { $gt: 0 } } },
+    ]) {
+      assert.equal(ids(await dao.find(filter, { sort: ["age", "id"] }).toArray()).join(""), "be", JSON.stringify(filter));
+    }
+    assert.equal(ids(await dao.find({ age: { $exists: false } }, { sort: ["age", "id"] }).toArray()).join(""), "e");
+    assert.equal(ids(await dao.find({}, { sort: ["age", "id"] }).toArray()).join(""), "becad");
+  });
+
   test("finds nested objects, lists and maps by their whole value, and gives them back", async (bench) => {
     await using service = await bench.open();
     const dao = await bench.people(service);

@@ -4,7 +4,7 @@ export type { EventBroker, RawRecord } from "./event-broker.ts";
 export { type EventPublisherSubject, testEventPublisher } from "./event-publisher.ts";
 export { type EventSubscriberSubject, testEventSubscriber } from "./event-subscriber.ts";
 export { testObjectStorage } from "./object-storage.ts";
-export type { ObjectStorageSubject, StorageQuirks, StorageServer } from "./storage-bench.ts";
 export { testOutbox } from "./outbox.ts";
 export { testPersistentPublisher } from "./persistent-publisher.ts";
 export type { RelayedSubject } from "./relay-bench.ts";
+export type { ObjectStorageSubject, StorageQuirks, StorageServer } from "./storage-bench.ts";

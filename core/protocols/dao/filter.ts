@@ -63,6 +63,8 @@ function parseOperators(
       case "$gte":
       case "$lt":
       case "$lte":
+        // Null is the only one of its kind. A database may look for what is not less than null in a sparse index, where missing fields are not.
+        if (value === null && (operator === "$gte" || operator === "$lte")) return { op: "eq", path, value };
         return { op: comparisons[operator], path, value: operand(value, shape, at) };
       case "$ne":
         return { op: "not", filter: { op: "eq", path, value: operand(value, shape, at) } };
