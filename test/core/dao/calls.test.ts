@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { z } from "zod";
-import { definePlugin, openRegistry } from "../../../core/index.ts";
+import { type DaoDriver, definePlugin, openRegistry } from "../../../core/index.ts";
 import { plugin as memory } from "../../../plugins/memory/index.ts";
 import { openDao } from "./open.ts";
 
@@ -119,4 +119,28 @@ it("dao: a transaction is refused before anything is asked where the provider ha
   });
   await assert.rejects(transaction, { code: "ERR_HEXKIT_UNSUPPORTED", message: /transactions/ });
   assert.equal(ran, false);
+});
+
+it("dao: calls of one transaction reach the driver one after the other", async () => {
+  const { provides } = memory as unknown as { provides: { dao: (client: unknown, context: unknown) => DaoDriver } };
+  const inFlight = { now: 0, most: 0 };
+  const create = (client: unknown, context: unknown): object => {
+    const real = provides.dao(client, context);
+    const insert: DaoDriver["insert"] = async (...args) => {
+      inFlight.now += 1;
+      inFlight.most = Math.max(inFlight.most, inFlight.now);
+      await new Promise((resolve) => setImmediate(resolve));
+      inFlight.now -= 1;
+      return real.insert(...args);
+    };
+    return Object.assign(Object.create(real), { insert });
+  };
+  const plugin = definePlugin({ ...memory, provides: { dao: create } } as never);
+  await using registry = await openRegistry({ config: { protocols: { dao: "memory" } }, env: {}, plugins: [plugin] });
+  const dao = await registry.get("dao").open({ name: "people", schema, idField: "id" });
+  const insertAll = (into: typeof dao, prefix: string) => Promise.all([1, 2, 3].map((n) => into.insert({ id: `${prefix}${n}` })));
+  await registry.get("dao").transaction((tx) => insertAll(dao.in(tx), "in"));
+  assert.equal(inFlight.most, 1);
+  await insertAll(dao, "out");
+  assert.equal(inFlight.most, 3);
 });
