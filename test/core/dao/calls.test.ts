@@ -126,14 +126,15 @@ it("dao: calls of one transaction reach the driver one after the other", async (
   const inFlight = { now: 0, most: 0 };
   const create = (client: unknown, context: unknown): object => {
     const real = provides.dao(client, context);
+    const stored = real.insert.bind(real);
     const insert: DaoDriver["insert"] = async (...args) => {
       inFlight.now += 1;
       inFlight.most = Math.max(inFlight.most, inFlight.now);
       await new Promise((resolve) => setImmediate(resolve));
       inFlight.now -= 1;
-      return real.insert(...args);
+      return stored(...args);
     };
-    return Object.assign(Object.create(real), { insert });
+    return Object.assign(real, { insert });
   };
   const plugin = definePlugin({ ...memory, provides: { dao: create } } as never);
   await using registry = await openRegistry({ config: { protocols: { dao: "memory" } }, env: {}, plugins: [plugin] });
