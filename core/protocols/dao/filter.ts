@@ -33,7 +33,7 @@ export function parseFilter(filter: unknown, fields: Fields, depth = 0): FilterN
 }
 
 /** A conjunction without needless nesting. */
-export function all(filters: readonly FilterNode[]): FilterNode {
+function all(filters: readonly FilterNode[]): FilterNode {
   return filters.length === 1 ? (filters[0] as FilterNode) : { op: "and", filters };
 }
 
