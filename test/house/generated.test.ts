@@ -5,6 +5,7 @@ import { type ErrorCode, errorCodes } from "../../core/errors.ts";
 import { builtinPlugins } from "../../core/loader.ts";
 import type { Plugin } from "../../core/plugin.ts";
 import { builtinProtocols } from "../../core/protocols/builtin.ts";
+import type { ProtocolDefinition } from "../../core/protocols/index.ts";
 import { generated, generatedSection, propertyTable, table, withSection } from "./generated-file.ts";
 
 async function plugins(): Promise<Plugin[]> {
@@ -43,13 +44,16 @@ describe("generated documents and files", () => {
 
   it("README.md: which plugin has a driver for which protocol", async () => {
     const all = await plugins();
-    const names = [...new Set([...builtinProtocols.map(({ name }) => name), ...all.flatMap(({ provides }) => Object.keys(provides))])];
-    const rows = names.map((name) => {
-      const parts = Object.values(builtinProtocols.find((protocol) => protocol.name === name)?.composes ?? {});
-      const driver = (plugin: Plugin): string => (parts.length > 0 ? `from ${parts.join(", ")}` : plugin.provides[name] ? "yes" : "");
-      return [`\`${name}\``, ...all.map(driver)];
-    });
-    generatedSection("README.md", "protocols", table(["Protocol", ...all.map(({ name }) => `\`${name}\``)], rows));
+    const composed = builtinProtocols.filter(({ composes }) => composes !== undefined);
+    const own = builtinProtocols.filter((protocol) => !composed.includes(protocol)).map(({ name }) => name);
+    const names = [...new Set([...own, ...all.flatMap(({ provides }) => Object.keys(provides))])];
+    const rows = names.map((name) => [`\`${name}\``, ...all.map((plugin) => (plugin.provides[name] ? "yes" : ""))]);
+    const parts = ({ name, composes }: ProtocolDefinition): string =>
+      `\`${name}\` (${Object.values(composes ?? {})
+        .map((part) => `\`${part}\``)
+        .join(", ")})`;
+    const note = `Composed of whatever these are bound to: ${composed.map(parts).join(", ")}.`;
+    generatedSection("README.md", "protocols", `${table(["Protocol", ...all.map(({ name }) => `\`${name}\``)], rows)}\n\n${note}`);
   });
 
   it("docs/settings.md: the protocols' settings", () => {
