@@ -40,6 +40,29 @@ export function testDriver(test: DaoTest, subject: DaoSubject): void {
     assert.equal(await driver.replace(name, stored, undefined, {}), false);
   });
 
+  test("keeps copies, made before it waits, and hands out others", async (bench) => {
+    await using opened = await bench.driver();
+    const { driver } = opened;
+    const name = bench.name();
+    const made = () => ({ _id: 1, list: [{ x: 1 }], in: { y: "a" }, at: new Date(5), raw: Uint8Array.of(1) });
+    const spoil = ({ list, in: inner, at, raw }: ReturnType<typeof made>): void => {
+      list.push({ x: 2 });
+      inner.y = "spoiled";
+      at.setTime(6);
+      raw[0] = 9;
+    };
+    for (const write of ["insert", "upsert", "replace"] as const) {
+      const given = made();
+      const writing = write === "replace" ? driver.replace(name, given, undefined, {}) : driver[write](name, given, {});
+      spoil(given);
+      await writing;
+      const got = (await driver.get(name, 1, {})) as unknown as ReturnType<typeof made>;
+      assert.deepEqual(got, made(), write);
+      spoil(got);
+      assert.deepEqual(await driver.get(name, 1, {}), made(), write);
+    }
+  });
+
   test("patches a few fields where the guard holds, and leaves the rest", async (bench) => {
     await using opened = await bench.driver();
     const { driver } = opened;
