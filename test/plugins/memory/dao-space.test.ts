@@ -81,6 +81,20 @@ describe("memory: documents of a space", () => {
     await close();
   });
 
+  it("refuse a transaction's write at once if another writer has come first", async () => {
+    const space = randomUUID();
+    const { driver, close } = await openDriver(space);
+    await driver.insert("c", { _id: 1 }, {});
+    const transaction = await driver.begin({});
+    await driver.replace("c", { _id: 1, a: 1 }, undefined, {});
+    const refused = await driver.replace("c", { _id: 1, a: 2 }, undefined, { transaction }).catch((error: unknown) => error);
+    assert.equal(plugin.classify?.(refused), "ERR_HEXKIT_TRANSACTION_CONFLICT");
+    await driver.abort(transaction);
+    assert.deepEqual(await driver.get("c", 1, {}), { _id: 1, a: 1 });
+    await close();
+    clearMemorySpace(space);
+  });
+
   it("grant leases by the provider's clock", async () => {
     const space = randomUUID();
     let now = 1000;
