@@ -95,6 +95,24 @@ describe("memory: documents of a space", () => {
     clearMemorySpace(space);
   });
 
+  it("tell a watcher nothing once it is closed, not even of what was written before", async () => {
+    const space = randomUUID();
+    const { driver, close } = await openDriver(space);
+    let told = 0;
+    const watch = await driver.watch(
+      "c",
+      () => (told += 1),
+      () => {},
+      {},
+    );
+    await driver.insert("c", { _id: 1 }, {});
+    await watch.close();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(told, 0);
+    await close();
+    clearMemorySpace(space);
+  });
+
   it("grant leases by the provider's clock", async () => {
     const space = randomUUID();
     let now = 1000;
