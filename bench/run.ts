@@ -1,11 +1,12 @@
 import { parseArgs } from "node:util";
+import { benchDao } from "./dao.ts";
 import { benchIdle } from "./idle.ts";
 import { benchKafka } from "./kafka.ts";
 import { benchMemory } from "./memory.ts";
 import { benchObjectStorage } from "./object-storage.ts";
 import { benchGet, benchImport, benchOpen } from "./startup.ts";
 
-// npm run bench [-- startup memory kafka objects idle] [-- --seconds 60] [--node PATH]: which ones (default: all), how long idle, on which Node.
+// npm run bench [-- startup memory kafka objects dao idle] [-- --seconds 60] [--node PATH]: which ones (default: all), how long idle, on which Node.
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { seconds: { type: "string", default: "10" }, node: { type: "string" } },
@@ -21,4 +22,5 @@ if (wanted("startup")) {
 if (wanted("memory")) await benchMemory();
 if (wanted("kafka")) await benchKafka();
 if (wanted("objects")) await benchObjectStorage();
+if (wanted("dao")) await benchDao();
 if (wanted("idle")) await benchIdle(Number(values.seconds), values.node);

@@ -51,7 +51,8 @@ export class MongodbDaoDriver implements DaoDriver {
   }
 
   async get(collection: string, id: DocumentId, options: DaoCallOptions): Promise<StoredDocument | undefined> {
-    const found = await this.#client.collection(collection).findOne({ _id: this.#codec.id(id) }, readOptions(options));
+    // Without the signal, which costs as much as the rest of the call: the caller leaves at once all the same, and the time limit ends the request.
+    const found = await this.#client.collection(collection).findOne({ _id: this.#codec.id(id) }, writeOptions(options));
     return found === null ? undefined : this.#codec.decode(found);
   }
 
@@ -250,7 +251,7 @@ function sessionOf(transaction: DriverTransaction | undefined): ClientSession | 
   return transaction?.driverTransaction as ClientSession | undefined;
 }
 
-/** Writes take no signal: the caller leaves, and the time limit ends what it left behind. */
+/** What takes no signal: the caller leaves, and the time limit ends what it left behind. */
 function writeOptions({ timeoutMs, transaction }: DaoCallOptions): Document {
   const session = sessionOf(transaction);
   return { ...(timeoutMs !== undefined && { maxTimeMS: Math.ceil(timeoutMs) }), ...(session && { session }) };

@@ -32,7 +32,9 @@ export class DocumentCodec {
     if (value instanceof Uint8Array) return Buffer.from(value);
     if (Array.isArray(value)) return value.map((each: DocumentValue) => this.value(each));
     const copy: Record<string, unknown> = {};
-    for (const [key, each] of Object.entries(value as Readonly<Record<string, DocumentValue>>)) {
+    const fields = value as Readonly<Record<string, DocumentValue>>;
+    for (const key of Object.keys(fields)) {
+      const each = fields[key] as DocumentValue;
       if (key === "__proto__")
         Object.defineProperty(copy, key, { value: this.value(each), enumerable: true, configurable: true, writable: true });
       else copy[key] = this.value(each);
@@ -45,42 +47,43 @@ export class DocumentCodec {
    * @throws StoredValueError for a type that core has no word for.
    */
   decode(document: object): StoredDocument {
-    decodeFields(document as Record<string, unknown>, "");
+    decodeFields(document as Record<string, unknown>);
     return document as StoredDocument;
   }
 }
 
-function decodeFields(fields: Record<string, unknown>, path: string): void {
+function decodeFields(fields: Record<string, unknown>): void {
   for (const key of Object.keys(fields)) {
     const value = fields[key];
-    if (typeof value === "object" ? value !== null : value === undefined)
-      fields[key] = decodeValue(value, path === "" ? key : `${path}.${key}`);
+    if (typeof value === "object" ? value === null : value !== undefined) continue;
+    try {
+      const decoded = decodeValue(value);
+      if (decoded !== value) fields[key] = decoded;
+    } catch (error) {
+      // The place is made up on the way out: most documents have no use for it.
+      throw error instanceof StoredValueError ? error.inside(key) : error;
+    }
   }
 }
 
-function decodeValue(value: unknown, path: string): unknown {
-  if (value === undefined) throw new StoredValueError(path, "Undefined");
+function decodeValue(value: unknown): unknown {
+  if (value === undefined) throw new StoredValueError("Undefined");
   if (value instanceof Date) {
-    if (Number.isNaN(value.getTime())) throw new StoredValueError(path, "a date outside of what JavaScript can hold");
+    if (Number.isNaN(value.getTime())) throw new StoredValueError("a date outside of what JavaScript can hold");
     return value;
   }
-  if (Array.isArray(value)) {
-    decodeFields(value as unknown as Record<string, unknown>, path);
+  if (Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype) {
+    decodeFields(value as Record<string, unknown>);
     return value;
   }
   const type = (value as { _bsontype?: unknown })._bsontype;
-  if (typeof type !== "string" || Object.getPrototypeOf(value) === Object.prototype) {
-    if (Object.getPrototypeOf(value) !== Object.prototype) throw new StoredValueError(path, value?.constructor.name ?? "an object");
-    decodeFields(value as Record<string, unknown>, path);
-    return value;
-  }
   if (type === "Long") return (value as { toBigInt(): bigint }).toBigInt();
   if (type === "Binary") {
     const binary = value as { sub_type: number; value(): Uint8Array; toHexString?(): string };
     if (binary.sub_type === 4 && binary.toHexString !== undefined) return new Uuid(binary.toHexString());
     // A copy: the npm driver's is a view of the whole answer.
     if (binary.sub_type === 0) return new Uint8Array(binary.value());
-    throw new StoredValueError(path, `Binary of subtype ${binary.sub_type}`);
+    throw new StoredValueError(`Binary of subtype ${binary.sub_type}`);
   }
-  throw new StoredValueError(path, type);
+  throw new StoredValueError(typeof type === "string" ? type : (value?.constructor.name ?? "an object"));
 }

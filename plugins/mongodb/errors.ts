@@ -15,8 +15,18 @@ export class NoServerError extends Error {
 export class StoredValueError extends Error {
   override readonly name = "StoredValueError";
 
-  constructor(path: string, type: string) {
-    super(`${path}: holds ${type}, which has no counterpart here`);
+  readonly #type: string;
+  readonly #path: string;
+
+  constructor(type: string, path = "") {
+    super(`${path || "a value"}: holds ${type}, which has no counterpart here`);
+    this.#type = type;
+    this.#path = path;
+  }
+
+  /** The same, of what is in a field of that name. */
+  inside(name: string): StoredValueError {
+    return new StoredValueError(this.#type, this.#path === "" ? name : `${name}.${this.#path}`);
   }
 }
 

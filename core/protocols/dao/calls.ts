@@ -1,10 +1,10 @@
 import type { CallOptions } from "../../call.ts";
 import { databaseSpan } from "../../telemetry.ts";
 import type { ProtocolContext } from "../index.ts";
-import type { DaoCallOptions } from "./driver.ts";
+import type { DaoCallOptions, DriverTransaction } from "./driver.ts";
 import type { DaoSettings } from "./settings.ts";
 import type { TransactionState } from "./transaction.ts";
-import { withinTime } from "./within-time.ts";
+import { type InTime, withinTime } from "./within-time.ts";
 
 type Context = ProtocolContext<DaoSettings>;
 
@@ -38,11 +38,28 @@ export class DaoCalls {
               "ERR_HEXKIT_TIMEOUT",
               `${operation} ${subject}: no answer within ${timeoutMs} ms (setting timeoutMs); if it writes, its outcome is unknown`,
             ),
-          (signal) => work({ signal, timeoutMs, transaction: transaction?.handle }),
+          (inTime) => work(new InCall(inTime, timeoutMs, transaction?.handle)),
         ),
       );
     return databaseSpan({ system: context.system, operation, collection: subject }, () =>
       transaction === undefined ? call() : transaction.run(operation, call),
     );
+  }
+}
+
+/** The options of one call; the signal is made for whoever asks. */
+class InCall implements DaoCallOptions {
+  readonly timeoutMs: number;
+  readonly transaction: DriverTransaction | undefined;
+  readonly #inTime: InTime;
+
+  constructor(inTime: InTime, timeoutMs: number, transaction: DriverTransaction | undefined) {
+    this.#inTime = inTime;
+    this.timeoutMs = timeoutMs;
+    this.transaction = transaction;
+  }
+
+  get signal(): AbortSignal {
+    return this.#inTime.signal;
   }
 }

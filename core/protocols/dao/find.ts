@@ -44,7 +44,7 @@ export class DocumentFind<Dto> implements Find<Dto> {
     void this.#documents.return(undefined);
     for await (const batch of this.#batches()) {
       for (const document of batch) {
-        const decoded = this.#model.decode(document, "find");
+        const decoded = this.#model.decodeOwned(document, "find");
         documents.push(decoded instanceof Promise ? await decoded : decoded);
       }
     }
@@ -63,7 +63,7 @@ export class DocumentFind<Dto> implements Find<Dto> {
   async *#iterate(): AsyncGenerator<Dto, undefined> {
     for await (const batch of this.#batches()) {
       for (const document of batch) {
-        const decoded = this.#model.decode(document, "find");
+        const decoded = this.#model.decodeOwned(document, "find");
         yield decoded instanceof Promise ? await decoded : decoded;
       }
     }
@@ -82,6 +82,9 @@ export function countDocuments(
   return calls.run(operation, collection, options, (inCall) => driver.count(collection, filter, inCall));
 }
 
+/** One for all: an error of its own for each would cost more than a small query. */
+const iterationOver = new Error("the iteration is over");
+
 /** The stored documents of a query, in batches; each batch within the setting `timeoutMs`. Leaving early frees the driver's cursor. */
 export async function* findBatches(
   driver: DocumentStore,
@@ -98,14 +101,16 @@ export async function* findBatches(
   try {
     for (;;) {
       const { done, value } = await calls.run("find", collection, options, async (inCall) => {
-        batches ??= driver.find(collection, query, { ...inCall, signal: controller.signal, batchSize })[Symbol.asyncIterator]();
+        batches ??= driver
+          .find(collection, query, { timeoutMs: inCall.timeoutMs, transaction: inCall.transaction, signal: controller.signal, batchSize })
+          [Symbol.asyncIterator]();
         return linked(inCall.signal, controller, batches.next());
       });
       if (done) return undefined;
       yield value;
     }
   } finally {
-    controller.abort();
+    controller.abort(iterationOver);
     // Not waited for while a request hangs: whoever gave up has waited enough.
     batches?.return?.().catch(() => undefined);
   }

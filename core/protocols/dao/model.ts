@@ -1,8 +1,8 @@
 import { type ErrorCode, HexkitError } from "../../errors.ts";
 import { compileSchema, type Validation, type Validator } from "../../schema.ts";
 import type { DaoIndex, DaoSpec, NativeType } from "./dao.ts";
-import type { DocumentId, FilterNode, IndexSpec, SortKey, StoredDocument } from "./driver.ts";
-import { decodeValue, encodeValue, setOwn, Unstorable } from "./encode.ts";
+import type { DocumentId, DocumentValue, FilterNode, IndexSpec, SortKey, StoredDocument } from "./driver.ts";
+import { decodeOwned, decodeValue, encodeValue, setOwn, Unstorable } from "./encode.ts";
 import { BadFilter, type Fields, parseFilter, parseSort, resolveField } from "./filter.ts";
 import { jsonSchemaOf, UnusableSchema } from "./json-schema.ts";
 import { Shape } from "./shape.ts";
@@ -92,6 +92,15 @@ export class DaoModel<Dto> {
    * @throws ERR_HEXKIT_STORED_DOCUMENT_INVALID
    */
   decode(document: StoredDocument, operation: string): Dto | Promise<Dto> {
+    return this.#decode(document, operation, decodeValue);
+  }
+
+  /** As `decode`, of a document that nobody else holds: parts of it become parts of the DTO. */
+  decodeOwned(document: StoredDocument, operation: string): Dto | Promise<Dto> {
+    return this.#decode(document, operation, decodeOwned);
+  }
+
+  #decode(document: StoredDocument, operation: string, decode: typeof decodeValue): Dto | Promise<Dto> {
     const bad = (facts: string): HexkitError =>
       this.#refuse(
         "ERR_HEXKIT_STORED_DOCUMENT_INVALID",
@@ -101,7 +110,7 @@ export class DaoModel<Dto> {
       if (validation.issues !== undefined) throw bad(summary(validation.issues));
       return validation.value as Dto;
     };
-    const checked = this.#check(this.#read(document, bad));
+    const checked = this.#check(this.#read(document, bad, decode));
     return checked instanceof Promise ? checked.then(take) : take(checked);
   }
 
@@ -132,12 +141,13 @@ export class DaoModel<Dto> {
     }
   }
 
-  #read({ _id, ...stored }: StoredDocument, bad: (facts: string) => HexkitError): unknown {
+  #read(stored: StoredDocument, bad: (facts: string) => HexkitError, decode: typeof decodeValue): unknown {
     const { shape } = this.#fields;
     try {
-      const dto: Record<string, unknown> = { [this.idField]: decodeValue(_id, shape.property(this.idField), this.idField) };
-      for (const [name, value] of Object.entries(stored)) {
-        if (name !== metadataField) setOwn(dto, name, decodeValue(value, shape.property(name), name));
+      const dto: Record<string, unknown> = { [this.idField]: decode(stored._id, shape.property(this.idField), this.idField) };
+      for (const name of Object.keys(stored)) {
+        if (name === metadataField || name === "_id") continue;
+        setOwn(dto, name, decode(stored[name] as DocumentValue, shape.property(name), name));
       }
       return dto;
     } catch (error) {

@@ -30,7 +30,7 @@ export class PortableDao<Dto> implements Dao<Dto> {
     const document =
       found && (await this.#calls.run("getById", collection, options, (inCall) => this.#driver.get(collection, found.id, inCall)));
     if (document === undefined) throw this.#notFound("getById", id);
-    return this.#model.decode(document, "getById");
+    return this.#model.decodeOwned(document, "getById");
   }
 
   insert(dto: Dto, options?: CallOptions): Promise<void> {

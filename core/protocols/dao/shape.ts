@@ -44,6 +44,8 @@ export class Shape {
 
   /** A property of an object here; `undefined` if there can be none of that name. */
   property(name: string): Shape | undefined {
+    const known = name === "*" ? undefined : this.#children.get(name);
+    if (known !== undefined) return known;
     const listed = this.#nodes.some(({ properties }) => hasOwn(properties, name));
     // Names that only a map allows share one shape, because a map may have any number of them.
     const key = listed || this.#declares(name) ? name : "*";

@@ -126,7 +126,7 @@ export async function runTransaction<Result>(
       timeoutMs,
       signal,
       () => attempts.timeout(),
-      (inTime) => attempts.run(inTime),
+      ({ signal: inTime }) => attempts.run(inTime),
     ),
   );
   if (outcome instanceof Thrown) throw outcome.error;

@@ -10,8 +10,6 @@ export class Uuid {
   /** @param text in canonical form; `Uuid.from` takes any. */
   constructor(text: string) {
     this.text = text;
-    // A brand instead of instanceof: a plugin may carry a copy of this package.
-    Object.defineProperty(this, brand, { value: true });
   }
 
   /** Reads a UUID of any version in any spelling; `undefined` if it is none. */
@@ -28,6 +26,9 @@ export class Uuid {
     return this.text;
   }
 }
+
+// A brand instead of instanceof: a plugin may carry a copy of this package.
+Object.defineProperty(Uuid.prototype, brand, { value: true });
 
 /** Whether a value is a `Uuid`, also one made by another copy of this package. */
 export function isUuid(value: unknown): value is Uuid {
