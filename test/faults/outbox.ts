@@ -137,14 +137,14 @@ export const outboxCrashes: Scenario = {
   name: "R13",
   title: "a process is killed before the write, after it, after the publish, after the flag: every committed change is published, in order",
   async run(stage, scale) {
-    const rounds = Number(process.env.HEXKIT_TEST_OUTBOX_ROUNDS ?? (scale === "short" ? 24 : 1_000));
+    const rounds = Number(process.env.HEXKIT_TEST_OUTBOX_ROUNDS ?? (scale === "short" ? 12 : 1_000));
     const { topic, mongo, service, stored } = await setUp(stage);
     await using _ = mongo;
     const begin = performance.now();
     const pool: Writer[] = [];
     const acknowledged = new Map<string, number>();
     const refill = (): void => {
-      while (pool.length < 2) pool.push(new Writer(service(`w${Math.random()}`)));
+      while (pool.length < 3) pool.push(new Writer(service(`w${Math.random()}`)));
     };
     try {
       for (let round = 0; round < rounds; round += 1) {
@@ -196,7 +196,8 @@ export const outboxInterleavings: Scenario = {
     const { topic, mongo, service, stored } = await setUp(stage);
     await using _ = mongo;
     const begin = performance.now();
-    const registries = [await openOutboxService(service("1")), await openOutboxService(service("2"))];
+    const open = (instance: string) => openOutboxService({ ...service(instance), publishWaitMs: 0 });
+    const registries = [await open("1"), await open("2")];
     try {
       const boxes = await Promise.all(registries.map((registry) => openThings(registry, service("x"))));
       let n = 0;
@@ -206,7 +207,7 @@ export const outboxInterleavings: Scenario = {
           await box.upsert({ id: `thing-${n % 8}`, n, at: Date.now() }, { signal: AbortSignal.timeout(60_000) });
         }
       };
-      // Each document has one writer after the other in one process: its states grow, and so must its events.
+      // Nobody waits for events: writes, reads of the relays and marks meet in every order.
       await Promise.all(boxes.map((box) => write(box)));
       const documents = await Promise.all([...(await stored()).keys()].map((id) => boxes[0]?.getById(id)));
       await boxes[0]?.publishPending();
@@ -231,12 +232,12 @@ export const outboxPaused: Scenario = {
     const { topic, mongo, service, stored } = await setUp(stage, 3, 1_000);
     await using _ = mongo;
     const begin = performance.now();
-    const writers = [new Writer(service("1")), new Writer(service("2"))] as const;
+    // Nobody waits for the other's relay: a paused one does not stop the flow.
+    const writers = [new Writer({ ...service("1"), publishWaitMs: 0 }), new Writer({ ...service("2"), publishWaitMs: 0 })] as const;
     try {
       await Promise.all(writers.map((writer) => writer.ready()));
       const things = (which: number): Thing[] =>
-        Array.from({ length: rounds * 300 }, (_unused, index) => ({ id: `w${which}-${index % 10}`, n: Math.floor(index / 10) + 1, at: 0 }));
-      // Neither waits for the other's relay: a paused one must not stop the flow.
+        Array.from({ length: rounds * 400 }, (_unused, index) => ({ id: `w${which}-${index % 10}`, n: Math.floor(index / 10) + 1, at: 0 }));
       writers.forEach((writer, which) => {
         writer.write({ things: things(which), pauseMs: 2 });
       });
@@ -283,13 +284,14 @@ export const outboxFlow: Scenario = {
     const registry = await openOutboxService({ ...service("1"), publishWaitMs: 0 });
     try {
       let lags: number[] = [];
-      let seen = 0;
+      const seen = new Set<string>();
       registry.get("eventSubscriber").subscribe(
         daoTranslator({
           topic,
           schema: thingSchema,
-          changed: (_id, { at }) => {
-            seen += 1;
+          changed: (id, { at }) => {
+            if (seen.has(id)) return;
+            seen.add(id);
             lags.push(Date.now() - at);
           },
           deleted: () => {},
@@ -297,7 +299,7 @@ export const outboxFlow: Scenario = {
       );
       const box = await openThings(registry, service("1"));
       await box.insert({ id: "first", n: 0, at: Date.now() });
-      await within(60_000, "the first event", () => seen === 1);
+      await within(60_000, "the first event", () => seen.size === 1);
       let made = 0;
       const insert = (): Promise<void> => {
         made += 1;
@@ -316,7 +318,7 @@ export const outboxFlow: Scenario = {
           await delay(2);
         }
         await Promise.all(running);
-        await within(60_000, "all events", () => seen === made + 1);
+        await within(60_000, "all events", () => seen.size === made + 1);
         const took = (performance.now() - from) / 1_000;
         const sorted = lags.sort((a, b) => a - b);
         figures[`at ${pace}/s`] = Math.round((made - before) / took);
@@ -329,7 +331,7 @@ export const outboxFlow: Scenario = {
         while (performance.now() < until) await insert();
       };
       await Promise.all(Array.from({ length: 64 }, writer));
-      await within(60_000, "all events", () => seen === made + 1);
+      await within(60_000, "all events", () => seen.size === made + 1);
       figures["at most, events/s"] = Math.round((made - before) / ((performance.now() - from) / 1_000));
       await within(60_000, "all flags", async () => [...(await stored()).values()].every(({ published }) => published));
       return { ...figures, events: made };

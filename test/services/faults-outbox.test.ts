@@ -1,4 +1,4 @@
-import { outboxCrashes, outboxFlow, outboxInterleavings, outboxPaused } from "../faults/outbox.ts";
+import { outboxFlow, outboxInterleavings, outboxPaused } from "../faults/outbox.ts";
 import { testScenarios } from "../faults/scenarios.ts";
 
-testScenarios("short", [outboxFlow, outboxInterleavings, outboxPaused, outboxCrashes]);
+testScenarios("short", [outboxFlow, outboxInterleavings, outboxPaused]);

@@ -36,6 +36,10 @@ export class OutboxSubject<Dto> implements RelaySubject {
     return idText(document._id);
   }
 
+  revision(document: StoredDocument): string {
+    return metadataOf(document)?.revision ?? "";
+  }
+
   describe(document: StoredDocument): string {
     return `document ${JSON.stringify(String(document._id))} of ${this.collection}`;
   }

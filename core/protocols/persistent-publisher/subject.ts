@@ -29,6 +29,10 @@ export class StoredEvents implements RelaySubject {
     return `${String(topic).length}/${topic}${key}`;
   }
 
+  revision(document: StoredDocument): string {
+    return isUuid(document.event_id) ? document.event_id.text : "";
+  }
+
   describe({ _id }: StoredDocument): string {
     return `event ${JSON.stringify(String(_id))} of ${this.collection}`;
   }

@@ -35,7 +35,7 @@ export interface PipelineSurroundings {
 export interface Round {
   /** Documents that were pending. */
   seen: number;
-  /** Not begun, because an earlier one of their group was under way. */
+  /** Not begun, because they or an earlier one of their group were under way. */
   skipped: number;
   readonly failures: HexkitError[];
 }
@@ -131,7 +131,11 @@ export class Pipeline {
   /** The group of a document that may be begun with. */
   #admit(document: StoredDocument, batch: readonly StoredDocument[], round: Round, isForced: boolean): string | undefined {
     const id = idText(document._id);
-    if (this.#flights.has(id)) return undefined;
+    // What is under way may be an older state of it.
+    if (this.#flights.has(id)) {
+      round.skipped += 1;
+      return undefined;
+    }
     const name = this.#with.subject.group(document);
     const group = this.#groups.get(name);
     // Together with others of the same batch is fine: nothing of them has been sent, and the queue keeps their order.
@@ -140,7 +144,7 @@ export class Pipeline {
       round.skipped += 1;
       return undefined;
     }
-    if (!isForced && this.aside.holds(id)) return undefined;
+    if (!isForced && this.aside.holds(id, this.#with.subject.revision(document))) return undefined;
     if (group === undefined) this.#groups.set(name, { batch, count: 1, isAwaited: false });
     else group.count += 1;
     return name;
@@ -208,7 +212,7 @@ export class Pipeline {
     round.failures.push(error);
     if (error.retryable) this.#with.trouble(error);
     else {
-      this.aside.put(idText(document._id));
+      this.aside.put(idText(document._id), subject.revision(document));
       logger.warn({ error }, `${subject.describe(document)} cannot be published as it is; it is set aside and tried again now and then`);
     }
     this.waiters.answer(this.waiters.of(document._id, emission?.revision ?? "", turn), error);

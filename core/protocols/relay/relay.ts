@@ -16,7 +16,7 @@ import { Lease } from "./lease.ts";
 import { Pipeline, type Round } from "./pipeline.ts";
 import { type Request, Requests } from "./requests.ts";
 import { keepLease, Session, watchChanges } from "./session.ts";
-import { idText, type RelaySubject } from "./subject.ts";
+import type { RelaySubject } from "./subject.ts";
 import type { Waiter, WriteOutcome } from "./waiters.ts";
 
 export interface RelaySettings {
@@ -151,7 +151,6 @@ export class Relay {
 
   /** After a write: wakes the relay, and waits for what becomes of each document for `publishWaitMs` or until the signal aborts. */
   async written(waiters: readonly Waiter[], options: CallOptions = {}): Promise<readonly WriteOutcome[]> {
-    for (const { id } of waiters) this.#pipeline.aside.forget(idText(id));
     const { publishWaitMs } = this.#settings;
     const outcomes = waiters.map((waiter) => this.#pipeline.waiters.wait(waiter, publishWaitMs, this.#clock, options.signal));
     if (this.isAutomatic) this.wake();

@@ -23,6 +23,8 @@ export interface RelaySubject {
   readonly sort: readonly SortKey[];
   /** Documents with equal groups are published in order. */
   group(document: StoredDocument): string;
+  /** Which of its states a document is in; empty if it does not say. */
+  revision(document: StoredDocument): string;
   /** What to tell of a document in logs. */
   describe(document: StoredDocument): string;
   /**
