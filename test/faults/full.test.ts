@@ -2,6 +2,7 @@ import { cancelledRetry, exhausted, onePartitionFails, poison, redrive } from ".
 import { concurrency, retries } from "./flow.ts";
 import { membership, orderlyStop, slowHandler } from "./members.ts";
 import { brokerKilled, longOutage } from "./outages.ts";
+import { outboxCrashes, outboxFlow, outboxInterleavings, outboxPaused } from "./outbox.ts";
 import { openAndClose } from "./resources.ts";
 import { testScenarios } from "./scenarios.ts";
 import { abortedTransfers, boundedMemory, refusedCredentials, storageKilled } from "./storage.ts";
@@ -24,4 +25,8 @@ testScenarios("full", [
   storageKilled,
   abortedTransfers,
   refusedCredentials,
+  outboxFlow,
+  outboxInterleavings,
+  outboxPaused,
+  outboxCrashes,
 ]);
