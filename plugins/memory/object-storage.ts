@@ -21,7 +21,14 @@ import { cutRange, type MemoryObjectStore, pieces, storeLimits } from "./object-
 const chunkBytes = 65_536;
 
 export class MemoryStorageDriver implements ObjectStorageDriver {
-  readonly capabilities = { conditionalPut: true, conditionalComplete: true, postForm: true, partCopy: true, tenants: true } as const;
+  readonly capabilities = {
+    conditionalPut: true,
+    conditionalComplete: true,
+    links: true,
+    postForm: true,
+    partCopy: true,
+    tenants: true,
+  } as const;
   readonly limits = storeLimits;
   readonly #client: MemoryClient;
 

@@ -49,6 +49,7 @@ export class MinioStorageDriver implements ObjectStorageDriver {
     this.capabilities = {
       conditionalPut: conditionalWrites,
       conditionalComplete: conditionalWrites,
+      links: true,
       postForm: postForms,
       partCopy,
       tenants: false,

@@ -37,6 +37,7 @@ export class S3StorageDriver implements ObjectStorageDriver {
     this.capabilities = {
       conditionalPut: conditionalWrites,
       conditionalComplete: conditionalWrites,
+      links: true,
       postForm: postForms,
       partCopy,
       tenants,

@@ -32,7 +32,7 @@ export function testOnServers(plugin: Plugin): void {
     testObjectStorage({
       name: `${plugin.name} on ${server === "MINIO" ? "MinIO" : "Versity's gateway"}`,
       plugin,
-      expects: { conditionalPut: true, conditionalComplete: true, postForm: true, partCopy: true, tenants: false },
+      expects: { conditionalPut: true, conditionalComplete: true, links: true, postForm: true, partCopy: true, tenants: false },
       quirks: quirks[server],
       open: async () => ({ options: optionsFor(server), close: async () => {} }),
     });

@@ -6,9 +6,11 @@ import {
   type ErrorCode,
   type ObjectStorage,
   type ObjectStorageCapabilities,
+  type ObjectStorageDriver,
   openRegistry,
   type Plugin,
   type Registry,
+  type UploadRef,
 } from "../../core/index.ts";
 import { type LogLine, recordingLogger, testTimeoutMs } from "./event-broker.ts";
 
@@ -52,6 +54,10 @@ export const mebibyte = 2 ** 20;
 export interface StorageService extends AsyncDisposable {
   readonly registry: Registry;
   readonly storage: ObjectStorage;
+  /** What the plugin made: for what core itself would not let happen. */
+  readonly driver: ObjectStorageDriver;
+  /** Sends parts as others do: by links, or past core where the provider signs none. In any order. */
+  send(upload: UploadRef, parts: Readonly<Record<number, Uint8Array | string>>): Promise<void>;
   /** A new, empty bucket. */
   readonly bucket: string;
   readonly lines: readonly LogLine[];
@@ -114,20 +120,49 @@ export class StorageBench {
   async open({ settings, plugin = this.subject.plugin }: ServiceOptions = {}): Promise<StorageService> {
     assert.ok(this.#server, "the suite has begun");
     const lines: LogLine[] = [];
+    let driver: ObjectStorageDriver | undefined;
     const registry = await openRegistry({
       config: {
         providers: { subject: { plugin: plugin.name, options: this.#server.options } },
         protocols: { objectStorage: { provider: "subject", ...settings } },
       },
       env: {},
-      plugins: [plugin],
+      plugins: [tapped(plugin, (made) => (driver = made))],
       ...(this.#server.clock && { clock: this.#server.clock }),
       logger: recordingLogger(lines),
     });
     const storage = registry.get("objectStorage");
     const bucket = this.newName();
     await storage.createBucket(bucket);
-    return { registry, storage, bucket, lines, newName: () => this.newName(), [Symbol.asyncDispose]: () => registry.close() };
+    assert.ok(driver, "the plugin provides objectStorage");
+    const made: ObjectStorageDriver = driver;
+    return {
+      registry,
+      storage,
+      driver: made,
+      bucket,
+      lines,
+      send: (upload, parts) => this.#send(storage, made, upload, parts),
+      newName: () => this.newName(),
+      [Symbol.asyncDispose]: () => registry.close(),
+    };
+  }
+
+  async #send(
+    { multipart }: ObjectStorage,
+    driver: ObjectStorageDriver,
+    upload: UploadRef,
+    parts: Readonly<Record<number, Uint8Array | string>>,
+  ): Promise<void> {
+    for (const [number, body] of Object.entries(parts)) {
+      if (!this.subject.expects.links) {
+        await driver.putPart(upload, Number(number), Buffer.from(body), {});
+        continue;
+      }
+      const { url, headers } = await multipart.partUrl(upload, Number(number));
+      const answer = await fetch(url, { method: "PUT", body, headers });
+      assert.equal(answer.status, 200, await answer.text());
+    }
   }
 
   newName(): string {
@@ -140,6 +175,18 @@ export class StorageBench {
     if (this.#server?.elapse !== undefined) return this.#server.elapse(ms);
     await new Promise((resolve) => setTimeout(resolve, ms));
   }
+}
+
+/** The plugin, showing the driver that it makes. */
+function tapped(plugin: Plugin, show: (driver: ObjectStorageDriver) => void): Plugin {
+  const create = plugin.provides.objectStorage as ((client: never, context: never) => unknown) | undefined;
+  if (create === undefined) return plugin;
+  const objectStorage = async (client: never, context: never): Promise<ObjectStorageDriver> => {
+    const driver = (await create(client, context)) as ObjectStorageDriver;
+    show(driver);
+    return driver;
+  };
+  return Object.create(plugin, { provides: { value: { ...plugin.provides, objectStorage } } }) as Plugin;
 }
 
 /** Fails with exactly that code. */

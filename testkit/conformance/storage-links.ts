@@ -21,6 +21,10 @@ const refused = (status: number): boolean => status === 400 || status === 403 ||
 
 export function testLinks(bench: StorageBench): void {
   const { expects } = bench.subject;
+  if (!expects.links) {
+    testNoLinks(bench);
+    return;
+  }
 
   suite("links", () => {
     bench.test("to download give the object, whole or in part, until they expire", async ({ storage, bucket }) => {
@@ -196,6 +200,20 @@ export function testLinks(bench: StorageBench): void {
         (await storage.multipart.listParts(upload)).map(({ partNumber }) => partNumber),
         [10_000],
       );
+    });
+  });
+}
+
+function testNoLinks(bench: StorageBench): void {
+  suite("links", () => {
+    bench.test("are refused, of every kind, where the provider signs none", async ({ storage, bucket }) => {
+      const code = "ERR_HEXKIT_UNSUPPORTED";
+      await storage.put(bucket, "key", "x");
+      await refuses(code, storage.presignDownload(bucket, "key"), "presignDownload");
+      await refuses(code, storage.presignPut(bucket, "new"), "presignPut");
+      await refuses(code, storage.presignUpload(bucket, "new"), "presignUpload");
+      const upload = await storage.multipart.start(bucket, "new");
+      await refuses(code, storage.multipart.partUrl(upload, 1), "partUrl");
     });
   });
 }

@@ -7,7 +7,12 @@ export interface ObjectStorageCapabilities {
   readonly conditionalPut: boolean;
   /** `completeUpload` with `ifAbsent`, likewise. */
   readonly conditionalComplete: boolean;
-  /** `presignPost`: forms with which a browser uploads, with a limit of size. */
+  /**
+   * `presign`: links with which others get, put and send parts, for which the backing service must speak HTTP. Without it core refuses
+   * `presignDownload`, `presignPut`, `presignUpload` and `multipart.partUrl`; uploads in parts of core itself go on.
+   */
+  readonly links: boolean;
+  /** `presignPost`: forms with which a browser uploads, with a limit of size. Only with `links`. */
   readonly postForm: boolean;
   /** `copyPart`. Without it objects above `maxCopyBytes` cannot be copied. */
   readonly partCopy: boolean;
@@ -189,10 +194,10 @@ export interface ObjectStorageDriver {
     options: CallOptions & { readonly key?: string | undefined; readonly next?: string | undefined; readonly limit: number },
   ): Promise<Page<ListedUpload>>;
 
-  /** The signed URL, for the public address where one is configured. It carries no checksum parameter that was not asked for. */
-  presign(link: LinkRequest, options: CallOptions): Promise<string>;
-  /** The address of the form and its fields, all but the file, which goes last, under the name `file`. */
-  presignPost(
+  /** Left out without `links`. The signed URL, for the public address where one is configured. It carries no checksum parameter that was not asked for. */
+  presign?(link: LinkRequest, options: CallOptions): Promise<string>;
+  /** Left out without `postForm`. The address of the form and its fields, all but the file, which goes last, under the name `file`. */
+  presignPost?(
     form: FormRequest,
     options: CallOptions,
   ): Promise<{ readonly url: string; readonly fields: Readonly<Record<string, string>> }>;

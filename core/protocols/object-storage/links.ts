@@ -28,9 +28,10 @@ export class Linker {
     const expiry = this.#check.expiry("presignDownload", expiresInMs);
     const contentDisposition = this.#check.disposition("presignDownload", fileName);
     this.#check.contentType("presignDownload", contentType);
+    const sign = this.signer("presignDownload");
     return this.#context.call("presignDownload", nameOf(object), options, async (signal) => {
       await this.#requests.demandObject("presignDownload", object, signal);
-      return this.sign({ ...object, kind: "download", contentDisposition, contentType, expiresInMs: expiry }, signal);
+      return sign({ ...object, kind: "download", contentDisposition, contentType, expiresInMs: expiry }, signal);
     });
   }
 
@@ -39,13 +40,15 @@ export class Linker {
     this.#check.object("presignUpload", object);
     const expiry = this.#check.expiry("presignUpload", expiresInMs);
     this.#check.size("presignUpload", "maxBytes", maxBytes);
-    if (!this.#driver.capabilities.postForm) {
+    this.signer("presignUpload");
+    const { capabilities, presignPost } = this.#driver;
+    if (!capabilities.postForm || presignPost === undefined) {
       throw this.#context.error("ERR_HEXKIT_UNSUPPORTED", "presignUpload: the provider has no upload forms; use presignPut");
     }
     return this.#context.call("presignUpload", nameOf(object), options, async (signal) => {
       await this.#demandAbsent("presignUpload", object, overwrite, signal);
       const { expiresAt } = this.#expiring(expiry);
-      return { ...(await this.#driver.presignPost({ ...object, maxBytes, expiresInMs: expiry }, { signal })), expiresAt };
+      return { ...(await presignPost.call(this.#driver, { ...object, maxBytes, expiresInMs: expiry }, { signal })), expiresAt };
     });
   }
 
@@ -54,16 +57,27 @@ export class Linker {
     this.#check.object("presignPut", object);
     const expiry = this.#check.expiry("presignPut", expiresInMs);
     this.#check.contentType("presignPut", contentType);
+    const sign = this.signer("presignPut");
     return this.#context.call("presignPut", nameOf(object), options, async (signal) => {
       await this.#demandAbsent("presignPut", object, overwrite, signal);
-      const link = await this.sign({ ...object, kind: "put", contentType, expiresInMs: expiry }, signal);
+      const link = await sign({ ...object, kind: "put", contentType, expiresInMs: expiry }, signal);
       return { ...link, headers: contentType === undefined ? {} : { "content-type": contentType } };
     });
   }
 
-  async sign(link: LinkRequest, signal: Signal): Promise<Link> {
-    const { expiresAt } = this.#expiring(link.expiresInMs);
-    return { url: await this.#driver.presign(link, { signal }), expiresAt };
+  /** What signs links. To be asked for before any I/O. */
+  signer(operation: string): (link: LinkRequest, signal: Signal) => Promise<Link> {
+    const { capabilities, presign } = this.#driver;
+    if (!capabilities.links || presign === undefined) {
+      throw this.#context.error(
+        "ERR_HEXKIT_UNSUPPORTED",
+        `${operation}: the provider signs no links; move the content by \`get\` and \`put\``,
+      );
+    }
+    return async (link, signal) => {
+      const { expiresAt } = this.#expiring(link.expiresInMs);
+      return { url: await presign.call(this.#driver, link, { signal }), expiresAt };
+    };
   }
 
   #expiring(expiresInMs: number): { readonly expiresAt: Date } {

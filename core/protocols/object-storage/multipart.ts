@@ -67,10 +67,11 @@ export class PortableMultipart implements MultipartUploads {
     this.#check.partNumber("multipart.partUrl", partNumber);
     this.#check.md5("multipart.partUrl", md5);
     const expiry = this.#check.expiry("multipart.partUrl", expiresInMs);
+    const sign = this.#links.signer("multipart.partUrl");
     const { bucket, key, uploadId } = upload;
     return this.#context.call("multipart.partUrl", nameOf(upload), options, async (signal) => {
       await this.#demandExclusive("multipart.partUrl", upload, signal);
-      const link = await this.#links.sign({ kind: "part", bucket, key, uploadId, partNumber, md5, expiresInMs: expiry }, signal);
+      const link = await sign({ kind: "part", bucket, key, uploadId, partNumber, md5, expiresInMs: expiry }, signal);
       return { ...link, headers: md5 === undefined ? {} : { "content-md5": md5 } };
     });
   }

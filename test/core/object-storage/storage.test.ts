@@ -106,7 +106,7 @@ describe("the portable object storage", () => {
   });
 
   it("refuses what the driver cannot do, before any I/O", async () => {
-    const none = { conditionalPut: false, conditionalComplete: false, postForm: false, partCopy: false, tenants: false };
+    const none = { conditionalPut: false, conditionalComplete: false, links: true, postForm: false, partCopy: false, tenants: false };
     await using service = await open((real) => ({ capabilities: none, limits: { ...real.limits, maxCopyBytes: 5 } }));
     const { storage } = service;
     const code = "ERR_HEXKIT_UNSUPPORTED";
@@ -119,6 +119,49 @@ describe("the portable object storage", () => {
     await storage.copy({ bucket: "bucket", key: "small" }, { bucket: "bucket", key: "copy" });
     await storage.put("bucket", "large", "123456");
     await assert.rejects(storage.copy({ bucket: "bucket", key: "large" }, { bucket: "bucket", key: "copy2" }), { code });
+  });
+
+  it("refuses links where the driver signs none, before any I/O and after its arguments", async () => {
+    const capabilities = { conditionalPut: true, conditionalComplete: true, links: false, postForm: true, partCopy: true, tenants: false };
+    const signed = async (): Promise<never> => assert.fail("signed what was not claimed");
+    const asked: string[] = [];
+    for (const without of [
+      { capabilities, presign: signed, presignPost: signed },
+      { presign: undefined, presignPost: undefined },
+    ] as object[]) {
+      await using service = await open((real) => ({
+        ...without,
+        stat: (...args) => {
+          asked.push("stat");
+          return real.stat(...args);
+        },
+        bucketExists: (...args) => {
+          asked.push("bucketExists");
+          return real.bucketExists(...args);
+        },
+        listUploadsPage: (...args) => {
+          asked.push("listUploadsPage");
+          return real.listUploadsPage(...args);
+        },
+      }));
+      asked.length = 0;
+      const { storage } = service;
+      const code = "ERR_HEXKIT_UNSUPPORTED";
+      const upload = { bucket: "bucket", key: "key", uploadId: "1" };
+      await assert.rejects(storage.presignDownload("bucket", "key"), { code, message: /signs no links; move the content by/ });
+      await assert.rejects(storage.presignPut("bucket", "key", { overwrite: true }), { code });
+      await assert.rejects(storage.presignUpload("bucket", "key"), { code });
+      await assert.rejects(storage.multipart.partUrl(upload, 1), { code });
+      await assert.rejects(storage.presignDownload("bucket", "/"), { code: "ERR_HEXKIT_OBJECT_KEY_INVALID" });
+      await assert.rejects(storage.multipart.partUrl(upload, 0), { code: "ERR_HEXKIT_INVALID_ARGUMENT" });
+      assert.deepEqual(asked, [], "nothing is sent");
+    }
+  });
+
+  it("refuses forms where the driver has links only", async () => {
+    await using service = await open(() => ({ presignPost: undefined }) as object);
+    await assert.rejects(service.storage.presignUpload("bucket", "new"), { code: "ERR_HEXKIT_UNSUPPORTED", message: /use presignPut/ });
+    await service.storage.presignPut("bucket", "new");
   });
 
   it("notices that the source of a copy in parts was replaced", async () => {

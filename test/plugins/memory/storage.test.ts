@@ -7,7 +7,7 @@ import { clearMemorySpace } from "../../../testkit/index.ts";
 testObjectStorage({
   name: "memory",
   plugin,
-  expects: { conditionalPut: true, conditionalComplete: true, postForm: true, partCopy: true, tenants: true },
+  expects: { conditionalPut: true, conditionalComplete: true, links: true, postForm: true, partCopy: true, tenants: true },
   open: async () => {
     const space = randomUUID();
     let passed = 0;
