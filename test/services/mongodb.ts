@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { Binary, Long, MongoClient, UUID } from "mongodb";
-import { type DocumentValue, isUuid, type StoredDocument, Uuid } from "../../core/index.ts";
+import { type DocumentValue, isUuid, type ProviderContext, type StoredDocument, systemClock, Uuid } from "../../core/index.ts";
 import { type MongodbOptions, mongodbOptions } from "../../plugins/mongodb/options.ts";
 import type { DaoDatabase } from "../../testkit/conformance/index.ts";
 import { variable } from "./servers.ts";
@@ -19,6 +19,18 @@ export async function openMongo(database: string, dsn = mongodbDsn()): Promise<{
       await client.db(database).dropDatabase();
       await client.close();
     },
+  };
+}
+
+export function providerContext(): ProviderContext {
+  return {
+    provider: "db",
+    plugin: "mongodb",
+    service: { name: "tested", instance: "001" },
+    logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+    clock: systemClock,
+    signal: new AbortController().signal,
+    scope: {},
   };
 }
 
