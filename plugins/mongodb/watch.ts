@@ -5,8 +5,9 @@ import { classifyMongodbError } from "./errors.ts";
 const longestPauseMs = 5_000;
 /** How long the server holds back an empty answer, and with it a connection after closing: nothing ends the request that waits. */
 const awaitMs = 1_000;
-const pipeline = [{ $project: { operationType: 1 } }];
-const changes = new Set(["insert", "update", "replace", "delete", "drop", "rename", "invalidate"]);
+/** Not patches: whoever is told of changes makes most of them itself, one for each change that it was told of. */
+const pipeline = [{ $match: { operationType: { $ne: "update" } } }, { $project: { operationType: 1 } }];
+const changes = new Set(["insert", "replace", "delete", "drop", "rename", "invalidate"]);
 
 interface Stream {
   readonly resumeToken: unknown;

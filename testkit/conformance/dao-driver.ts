@@ -215,7 +215,7 @@ export function testDriver(test: DaoTest, subject: DaoSubject): void {
         await next;
       };
       await changeBy(() => other.driver.insert(name, { _id: 1 }, {}));
-      await changeBy(() => driver.patch(name, 1, all, { set: [{ path: ["a"], value: 1 }] }, {}));
+      await changeBy(() => driver.replace(name, { _id: 1, a: 1 }, all, {}));
       await changeBy(() => other.driver.delete(name, 1, undefined, {}));
       await watch.close();
       await watch.close();

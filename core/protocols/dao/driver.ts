@@ -200,7 +200,8 @@ export interface DaoDriver {
   releaseLease(lease: { readonly name: string; readonly owner: string; readonly fence: number }, options: DaoCallOptions): Promise<void>;
 
   /**
-   * Calls `onChange` after a document of the collection was written or deleted, at least once for any number of changes, from when it resolves on.
+   * Calls `onChange` after a document of the collection was written or deleted, at least once for any number of changes, from when it resolves on. Patches
+   * may go unreported.
    * Bridges interruptions by itself; what it cannot bridge it reports once by `onEnd`. With the capability `watch`.
    */
   watch(collection: string, onChange: () => void, onEnd: (error: unknown) => void, options: DaoCallOptions): Promise<Watch>;
