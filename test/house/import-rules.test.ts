@@ -222,11 +222,16 @@ const rules: Record<string, { says: RegExp; kept: Record<string, string>; broken
   },
   "no default exports": {
     says: /no default exports/,
-    kept: { "core/a.ts": empty, "test/core/fixtures/plugin.ts": "export default {};" },
+    kept: {
+      "core/a.ts": empty,
+      "test/core/fixtures/plugin.ts": "export default {};",
+      "examples/file-system-storage/index.ts": "export default {};",
+    },
     broken: [
       { "core/a.ts": "export default 1;" },
       { "core/a.ts": "const a = 1; export { a as default };" },
       { "test/a.ts": "export default class A {}" },
+      { "examples/file-system-storage/storage.ts": "export default 1;" },
       { "core/a.ts": "export = 1;" },
     ],
   },

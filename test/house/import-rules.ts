@@ -41,7 +41,7 @@ const computedImports = /^(core\/loader\.ts|(test|bench|cli)\/)/;
 /** The beginning of a computed name that says which package it is. Names of our own say nothing: they stand for any plugin. */
 const packageHead = /^(?!hexkit\/)(?:@[^./][^/]*\/)?[^@./][^/]*\//;
 /** Where a third-party plugin module's default export stands. */
-const defaultExports = /^test\/.*\/fixtures\//;
+const defaultExports = /^(test\/.*\/fixtures\/|examples\/file-system-storage\/index\.ts$)/;
 
 const technologies = /kafka|minio|mongo|redis(?!tri|play|cover|cuss|ea|en)|(?<![a-z0-9])s3(?![a-z0-9])|S3(?=[A-Z])/gi;
 /** Code of core and config that may name a technology: the short names of our own plugins. */
