@@ -292,7 +292,12 @@ export const outboxFlow: Scenario = {
     const figures: Record<string, number> = {};
     const { topic, mongo, service, stored } = await setUp(stage, 3, 10_000);
     await using _ = mongo;
-    const registry = await openOutboxService({ ...service("1"), publishWaitMs: 0 });
+    let warnings = 0;
+    const warn = (_fields: object, message: string): void => {
+      warnings += 1;
+      console.log(`outbox flow: ${message}`);
+    };
+    const registry = await openOutboxService({ ...service("1"), publishWaitMs: 0 }, () => {}, { debug() {}, info() {}, warn, error: warn });
     try {
       let lags: number[] = [];
       const seen = new Set<string>();
@@ -352,7 +357,7 @@ export const outboxFlow: Scenario = {
         figures[`at most by ${together}, events/s`] = Math.round((made - before) / ((performance.now() - from) / 1_000));
       }
       await within(60_000, "all flags", async () => [...(await stored()).values()].every(({ published }) => published));
-      return { ...figures, events: made };
+      return { ...figures, events: made, warnings };
     } finally {
       await registry.close();
     }

@@ -13,8 +13,8 @@ export const isPending: FilterNode = { op: "eq", path: at("published"), value: f
 export const isDeleted: FilterNode = { op: "eq", path: at("deleted"), value: true };
 /** Documents that nobody has written through an outbox yet are live. */
 export const isLive: FilterNode = { op: "not", filter: isDeleted };
-export const hasMetadata: FilterNode = { op: "exists", path: [metadataField] };
-export const lacksMetadata: FilterNode = { op: "not", filter: hasMetadata };
+const hasMetadata: FilterNode = { op: "exists", path: [metadataField] };
+const lacksMetadata: FilterNode = { op: "not", filter: hasMetadata };
 
 /** Only what is pending is in it, so that looking for it costs nothing when there is nothing. */
 export const pendingIndex: IndexSpec = {

@@ -84,6 +84,53 @@ describe("daoTranslator", () => {
     assert.equal(all.subscription.stats().handled, payloads.length);
   });
 
+  it("passes over states that are older than one that it has handled, by their sequence: fence first, then count", async () => {
+    const { calls, translator } = noting();
+    await using all = await stage({}, { translators: translator });
+    const numbered = (name: string, sequence?: string): RawParts => ({
+      ...upserted({ name }),
+      headers: { type: "upserted", ...(sequence !== undefined && { sequence }) },
+    });
+    all.deliver(0, [
+      ["7", 0, numbered("first", "1.9")],
+      ["7", 1, numbered("later", "1.10")],
+      ["7", 2, numbered("late", "1.9")],
+      ["7", 3, numbered("again", "1.10")],
+      ["7", 4, numbered("new holder", "2.1")],
+      ["7", 5, numbered("old holder", "1.99")],
+      ["7", 6, { ...deleted(), headers: { type: "deleted", sequence: "1.100" } }],
+      ["8", 7, numbered("other id", "1.1")],
+      ["7", 8, numbered("odd", "2")],
+      ["7", 9, numbered("unnumbered")],
+    ]);
+    await until("all", () => all.member.acknowledged.length === 10);
+    assert.deepEqual(
+      calls.filter(([, id]) => id === "7").map(([, , state]) => (state as { name: string }).name),
+      ["first", "later", "again", "new holder", "odd", "unnumbered"],
+    );
+    assert.equal(all.subscription.stats().handled, 10);
+  });
+
+  it("does not count a state as handled that its handler failed on", async () => {
+    const names: string[] = [];
+    const translator = daoTranslator({
+      topic: "orders",
+      schema: userSchema,
+      changed: (_id, { name }) => {
+        if (name === "bad") throw new NonRetryable("no use");
+        names.push(name);
+      },
+      deleted: () => undefined,
+    });
+    await using all = await stage({ deadLetter: true }, { translators: translator, publisher: FakePublisherDriver.obliging() });
+    all.deliver(0, [
+      ["7", 0, { ...upserted({ name: "bad" }), headers: { type: "upserted", sequence: "5.5" } }],
+      ["7", 1, { ...upserted({ name: "good" }), headers: { type: "upserted", sequence: "5.4" } }],
+    ]);
+    await until("both", () => all.member.acknowledged.length === 2);
+    assert.deepEqual(names, ["good"]);
+  });
+
   const schemas: [what: string, schema: Schema][] = [
     ["zod", userSchema],
     ["valibot", v.object({ name: v.string() })],

@@ -21,7 +21,7 @@ export interface Thing {
   n: number;
 }
 
-export const schema = {
+const schema = {
   type: "object",
   required: ["id", "n"],
   properties: { id: { type: "string" }, n: { type: "integer" } },
@@ -51,7 +51,12 @@ export class Stage implements AsyncDisposable {
   readonly topic: OutgoingRecord[] = [];
   readonly #registries: Registry[] = [];
 
-  async instance(between: Between = {}, settings: object = {}, clock: Clock = this.clock): Promise<Instance> {
+  async instance(
+    between: Between = {},
+    settings: object = {},
+    clock: Clock = this.clock,
+    persistentPublisher: object = {},
+  ): Promise<Instance> {
     const sent: OutgoingRecord[] = [];
     const lines: Instance["lines"] = [];
     const at = (level: string) => (_fields: object, message: string) => void lines.push({ level, message });
@@ -64,7 +69,7 @@ export class Stage implements AsyncDisposable {
           dao: "m",
           eventPublisher: "m",
           outbox: { relayIntervalMs: 1_000, leaseMs: 10_000, publishWaitMs: 0, ...settings },
-          persistentPublisher: { relayIntervalMs: 1_000, leaseMs: 10_000, publishWaitMs: 0 },
+          persistentPublisher: { relayIntervalMs: 1_000, leaseMs: 10_000, publishWaitMs: 0, ...persistentPublisher },
         },
       },
       env: {},
@@ -78,16 +83,14 @@ export class Stage implements AsyncDisposable {
       sent,
       lines,
       open: async (more = {}) =>
-        (await registry
-          .get("outbox")
-          .open({
-            name: "things",
-            schema,
-            idField: "id",
-            topic: "things",
-            toEvent: (thing: Thing) => ({ ...thing }),
-            ...more,
-          } as never)) as never,
+        (await registry.get("outbox").open({
+          name: "things",
+          schema,
+          idField: "id",
+          topic: "things",
+          toEvent: (thing: Thing) => ({ ...thing }),
+          ...more,
+        } as never)) as never,
     };
   }
 
