@@ -98,27 +98,33 @@ export function decodeValue(value: DocumentValue, shape: Shape | undefined, path
 /** As `decodeValue`, of a value that nobody else holds: its objects and lists are changed in place, and places are only made up when they are told. */
 export function decodeOwned(value: DocumentValue, shape: Shape | undefined, path: string): unknown {
   try {
-    return decodeInPlace(value, shape);
+    return decodeInPlace(value, shape, false);
   } catch (error) {
     if (error instanceof Unstorable) decodeValue(value, shape, path);
     throw error;
   }
 }
 
-function decodeInPlace(value: DocumentValue, shape: Shape | undefined): unknown {
+/** As `decodeOwned`, but passes over what the schema calls plain: what is not will not fit the schema, and must then be decoded anew. */
+export function decodeUnlessPlain(value: DocumentValue, shape: Shape | undefined): unknown {
+  return decodeInPlace(value, shape, true);
+}
+
+function decodeInPlace(value: DocumentValue, shape: Shape | undefined, passesPlain: boolean): unknown {
+  if (passesPlain && shape?.isPlain) return value;
   const isNested =
     typeof value === "object" && value !== null && !isUuid(value) && !(value instanceof Date) && !(value instanceof Uint8Array);
   if (!isNested) return decodeValue(value, shape, "");
   if (Array.isArray(value)) {
     const list = value as unknown[];
     const element = shape?.element;
-    for (let index = 0; index < list.length; index += 1) list[index] = decodeInPlace(list[index] as DocumentValue, element);
+    for (let index = 0; index < list.length; index += 1) list[index] = decodeInPlace(list[index] as DocumentValue, element, passesPlain);
     return list;
   }
   const fields = value as Record<string, unknown>;
   for (const key of Object.keys(fields)) {
     const before = fields[key];
-    const after = decodeInPlace(before as DocumentValue, shape?.property(key));
+    const after = decodeInPlace(before as DocumentValue, shape?.property(key), passesPlain);
     // Its own property, also if it is named `__proto__`: a client makes it so.
     if (after !== before) fields[key] = after;
   }

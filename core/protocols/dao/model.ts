@@ -2,7 +2,7 @@ import { type ErrorCode, HexkitError } from "../../errors.ts";
 import { compileSchema, type Validation, type Validator } from "../../schema.ts";
 import type { DaoIndex, DaoSpec, NativeType } from "./dao.ts";
 import type { DocumentId, DocumentValue, FilterNode, IndexSpec, SortKey, StoredDocument } from "./driver.ts";
-import { decodeOwned, decodeValue, encodeValue, setOwn, Unstorable } from "./encode.ts";
+import { decodeOwned, decodeUnlessPlain, decodeValue, encodeValue, setOwn, Unstorable } from "./encode.ts";
 import { BadFilter, type Fields, parseFilter, parseSort, resolveField } from "./filter.ts";
 import { jsonSchemaOf, UnusableSchema } from "./json-schema.ts";
 import { Shape } from "./shape.ts";
@@ -97,7 +97,20 @@ export class DaoModel<Dto> {
 
   /** As `decode`, of a document that nobody else holds: parts of it become parts of the DTO. */
   decodeOwned(document: StoredDocument, operation: string): Dto | Promise<Dto> {
-    return this.#decode(document, operation, decodeOwned);
+    // A schema library may make something of a value that is not decoded; JSON Schema refuses it.
+    if (!this.#validatesInPlace) return this.#decode(document, operation, decodeOwned);
+    const checked = this.#checkUndecoded(document);
+    if (checked !== undefined && !(checked instanceof Promise) && checked.issues === undefined) return checked.value as Dto;
+    return this.#decode(document, operation, decodeValue);
+  }
+
+  #checkUndecoded(document: StoredDocument): Validation | Promise<Validation> | undefined {
+    try {
+      return this.#check(this.#fieldsOf(document, decodeUnlessPlain));
+    } catch (error) {
+      if (error instanceof Unstorable) return undefined;
+      throw error;
+    }
   }
 
   #decode(document: StoredDocument, operation: string, decode: typeof decodeValue): Dto | Promise<Dto> {
@@ -142,18 +155,22 @@ export class DaoModel<Dto> {
   }
 
   #read(stored: StoredDocument, bad: (facts: string) => HexkitError, decode: typeof decodeValue): unknown {
-    const { shape } = this.#fields;
     try {
-      const dto: Record<string, unknown> = { [this.idField]: decode(stored._id, shape.property(this.idField), this.idField) };
-      for (const name of Object.keys(stored)) {
-        if (name === metadataField || name === "_id") continue;
-        setOwn(dto, name, decode(stored[name] as DocumentValue, shape.property(name), name));
-      }
-      return dto;
+      return this.#fieldsOf(stored, decode);
     } catch (error) {
       if (error instanceof Unstorable) throw bad(error.message);
       throw error;
     }
+  }
+
+  #fieldsOf(stored: StoredDocument, decode: typeof decodeValue): Record<string, unknown> {
+    const { shape } = this.#fields;
+    const dto: Record<string, unknown> = { [this.idField]: decode(stored._id, shape.property(this.idField), this.idField) };
+    for (const name of Object.keys(stored)) {
+      if (name === metadataField || name === "_id") continue;
+      setOwn(dto, name, decode(stored[name] as DocumentValue, shape.property(name), name));
+    }
+    return dto;
   }
 
   /** A schema's own code may throw, which says no less than an issue. */

@@ -15,6 +15,7 @@ export class Shape {
   readonly #declared: ReadonlyMap<string, NativeType>;
   readonly #children = new Map<string, Shape | undefined>();
   #element: Shape | undefined;
+  #isPlain: boolean | undefined;
   /** What may be here; `undefined` if anything may. */
   readonly types: ReadonlySet<JsonType> | undefined;
   readonly native: NativeType | undefined;
@@ -51,6 +52,28 @@ export class Shape {
     const key = listed || this.#declares(name) ? name : "*";
     if (!this.#children.has(key)) this.#children.set(key, this.#make(name, key));
     return this.#children.get(key);
+  }
+
+  /** Whether what fits here is the same in the DTO and in the database, all through: texts, numbers, booleans and null, in objects of no other fields than those listed. */
+  get isPlain(): boolean {
+    if (this.#isPlain === undefined) {
+      // What a schema that contains itself finds while it asks.
+      this.#isPlain = false;
+      this.#isPlain = this.#findPlain();
+    }
+    return this.#isPlain;
+  }
+
+  #findPlain(): boolean {
+    const { types, native } = this;
+    if (types === undefined || native !== undefined) return false;
+    if (types.has("array") && !this.element.isPlain) return false;
+    if (!types.has("object")) return true;
+    const isClosed = this.#nodes.every(({ type, additionalProperties, patternProperties }) => {
+      const isOther = type !== undefined && ![type].flat().includes("object");
+      return isOther || (additionalProperties === false && patternProperties === undefined);
+    });
+    return isClosed && this.names.every((name) => this.property(name)?.isPlain === true);
   }
 
   /** The elements of an array here. */
