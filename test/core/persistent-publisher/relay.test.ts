@@ -115,4 +115,30 @@ describe("the relay of a persistent publisher", () => {
       [1, 2],
     );
   });
+
+  it("has the events of a key that it found together under way, and those that came later only after them", async () => {
+    await using stage = new Stage();
+    const gate = deferred<void>();
+    const { registry } = await stage.instance({
+      send: async (records, pass) => {
+        await gate.promise;
+        return pass(records);
+      },
+    });
+    const publisher = registry.get("persistentPublisher");
+    const inFlight = async (): Promise<number> =>
+      ((await registry.health()).bindings.persistentPublisher as unknown as { inFlight: number }).inFlight;
+    await publish(publisher, "a", 1);
+    await turns();
+    for (const n of [2, 3]) await publish(publisher, "a", n);
+    await turns();
+    assert.equal(await inFlight(), 1);
+    gate.resolve();
+    await turns();
+    assert.deepEqual(
+      stage.topic.map((record) => stateOf(record).n),
+      [1, 2, 3],
+    );
+    assert.equal(await inFlight(), 0);
+  });
 });
