@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import {
   type Clock,
   type ErrorCode,
+  isHexkitError,
   type ObjectStorage,
   type ObjectStorageCapabilities,
   type ObjectStorageDriver,
@@ -14,14 +15,15 @@ import {
 } from "../../core/index.ts";
 import { type LogLine, recordingLogger, testTimeoutMs } from "./event-broker.ts";
 
-/** A storage server under test. Buckets of all tests have unique names, so one server serves them all. */
+/** A storage server under test, or whatever stands for one: a folder, a database. Buckets of all tests have unique names, so one serves them all. */
 export interface StorageServer {
-  /** Options of a provider that reaches it. */
+  /** Options of a provider that reaches it, as in a configuration file. */
   readonly options: Readonly<Record<string, unknown>>;
   /** The clock of all registries. Default: the system's. */
   readonly clock?: Clock;
   /** Lets links and uploads age: by the clock above where that is enough. Default: a real wait. */
   elapse?(ms: number): Promise<void>;
+  /** Once, after the last test; the suite has deleted its buckets. */
   close(): Promise<void>;
 }
 
@@ -37,14 +39,20 @@ export interface StorageQuirks {
   readonly storesTornRequests?: boolean;
 }
 
+/** What `testObjectStorage` is told about a plugin. */
 export interface ObjectStorageSubject {
+  /** In the title of the suite: `objectStorage: <name>`. */
   readonly name: string;
   /** Why it cannot run here, or false; the reason is printed with the skipped suite. */
   readonly skip?: string | false;
   readonly plugin: Plugin;
-  /** Written by hand, not read from the driver: one that loses a capability fails. */
+  /**
+   * Written by hand, not read from the driver: one that loses a capability fails. Each capability is tested both ways: what is declared must
+   * work, what is not must be refused with ERR_HEXKIT_UNSUPPORTED. Without `links` the suite sends parts by the driver's own `putPart`.
+   */
   readonly expects: ObjectStorageCapabilities;
   readonly quirks?: StorageQuirks;
+  /** Starts or finds the server. Once, before the first test. */
   open(): Promise<StorageServer>;
 }
 
@@ -189,9 +197,20 @@ function tapped(plugin: Plugin, show: (driver: ObjectStorageDriver) => void): Pl
   return Object.create(plugin, { provides: { value: { ...plugin.provides, objectStorage } } }) as Plugin;
 }
 
-/** Fails with exactly that code. */
-export async function refuses(code: ErrorCode, work: Promise<unknown>, message: string = code): Promise<void> {
-  await assert.rejects(work, { code }, message);
+/** Fails with exactly that code. What came instead is said: most often it is what the plugin does not classify. */
+export async function refuses(code: ErrorCode, work: Promise<unknown>, what?: string): Promise<void> {
+  const outcome = await work.then(
+    () => ({ resolved: true }) as const,
+    (error: unknown) => ({ resolved: false, error }) as const,
+  );
+  if (!outcome.resolved && isHexkitError(outcome.error, code)) return;
+  const fact = outcome.resolved ? "it resolved" : `came ${isHexkitError(outcome.error) ? outcome.error.code : ""} ${outcome.error}`;
+  const failure = new assert.AssertionError({
+    message: `${what === undefined ? "" : `${what}: `}expected ${code}, but ${fact}`,
+    stackStartFn: refuses,
+  });
+  if (!outcome.resolved) failure.cause = outcome.error;
+  throw failure;
 }
 
 export async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
