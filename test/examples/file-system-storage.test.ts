@@ -1,10 +1,10 @@
+// #region conformance
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { testObjectStorage } from "hexkit/testkit/conformance";
 import plugin from "../../examples/file-system-storage/index.ts";
 
-// #region conformance
 testObjectStorage({
   name: "files in a folder",
   plugin,

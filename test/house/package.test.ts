@@ -73,10 +73,18 @@ describe("the packed package", () => {
   it("holds what it exports, its sources and papers, and nothing else", () => {
     const targets = Object.values(manifest().exports).flatMap((target) => (typeof target === "string" ? [target] : Object.values(target)));
     for (const target of targets) assert.ok(installed.files.includes(target.slice(2)), `${target} is exported and not packed`);
-    for (const paper of ["LICENSE", "README.md", "CHANGELOG.md", "package.json", "docs/errors.md", "docs/settings.md"])
+    for (const paper of [
+      "LICENSE",
+      "README.md",
+      "CHANGELOG.md",
+      "package.json",
+      "docs/errors.md",
+      "docs/settings.md",
+      "docs/write-a-plugin.md",
+    ])
       assert.ok(installed.files.includes(paper), `${paper} is missing`);
     const known =
-      /^(LICENSE|(README|CHANGELOG)\.md|package\.json|hexkit\.config\.schema\.json|docs\/[a-z-]+\.md|(dist\/)?(core|config|plugins|testkit|cli)\/.+|core\/DECISIONS\.md)$/;
+      /^(LICENSE|(README|CHANGELOG)\.md|package\.json|hexkit\.config\.schema\.json|docs\/[a-z-]+\.md|(dist\/)?(core|config|plugins|testkit|cli)\/.+|core\/DECISIONS\.md|examples\/file-system-storage\/.+)$/;
     const strange = installed.files.filter(
       (file) => !known.test(file) || /\.test\.|node_modules|\.tsbuildinfo|(^|\/)\.|coverage/.test(file),
     );
