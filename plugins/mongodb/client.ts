@@ -3,8 +3,6 @@ import { type Clock, type DaoCapabilities, HexkitError, type ProviderContext, un
 import { NoServerError } from "./errors.ts";
 import type { MongodbOptions } from "./options.ts";
 
-export type { ClientSession, Document, Long, Timestamp, UUID } from "mongodb";
-
 /** A document as the npm driver has it. */
 export interface RawDocument extends Document {
   _id: string | number | UUID;

@@ -1,5 +1,6 @@
+import type { Document } from "mongodb";
 import type { CallOptions, MigrationsDriver, VersionRecord } from "../../core/index.ts";
-import type { Document, MongodbClient } from "./client.ts";
+import type { MongodbClient } from "./client.ts";
 import { IndexError, isDuplicate, withoutValues } from "./errors.ts";
 
 const namespaceNotFound = 26;

@@ -1,7 +1,7 @@
 import type { HexkitError } from "../../errors.ts";
 
 /** Why a value cannot go out, in words; the publisher adds where and makes the error. */
-export class Unencodable extends Error {}
+class Unencodable extends Error {}
 
 const nonAscii = /\P{ASCII}/u;
 export const isAscii = (text: string): boolean => !nonAscii.test(text);
@@ -14,7 +14,7 @@ const maxDepth = 500;
  * Python hexkit reads nothing else. A `Date` becomes ISO 8601 text, a property that is `undefined` is left out.
  * @throws Unencodable for whatever JSON would drop or change silently (NaN, Infinity, bigint, functions, Map, Set, holes …).
  */
-export function encodePayload(payload: unknown): string {
+function encodePayload(payload: unknown): string {
   if (typeof payload !== "object" || payload === null || Array.isArray(payload) || payload instanceof Date) {
     throw new Unencodable(`payload must be an object, not ${nameOf(payload)}`);
   }
