@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { type InstalledPackage, installPackage } from "../house/packed-package.ts";
+import { bring, type InstalledPackage, installPackage, root } from "../house/packed-package.ts";
 
 /** What a stranger publishes as `hexkit-plugin-mailer`: plain JavaScript, a protocol of its own, hexkit as a peer. */
 const plugin = `
@@ -171,5 +172,86 @@ describe("a third-party plugin with a protocol of its own, beside the packed pac
     const { code, stderr } = await runIt();
     assert.equal(code, 1);
     assert.match(stderr, /provider "events", plugin kafka: needs the package kafkajs \([^)]+\): npm install kafkajs@"/);
+  });
+});
+
+/** Stores an object by the name that the configuration gives, and reads it back. */
+const storing = `
+import { openRegistry } from "hexkit";
+const registry = await openRegistry();
+const storage = registry.get("objectStorage");
+await storage.createBucket("reports");
+await storage.put("reports", "2026/11.csv", "a,b");
+console.log(await (await storage.get("reports", "2026/11.csv")).text());
+await storage.presignDownload("reports", "2026/11.csv").catch((error) => console.log(error.code));
+await storage.put("missing", "key", "x").catch((error) => console.log(error.message));
+await registry.close();
+`;
+
+describe("the plugin of docs/write-a-plugin.md, built from the packed package alone", () => {
+  let installed: InstalledPackage;
+  const packed = (...path: string[]): string => join(installed.folder, "node_modules", "hexkit", ...path);
+  /** A block of the page: the first one of that language behind a text. */
+  const block = (behind: string, language: string): string => {
+    const page = readFileSync(packed("docs", "write-a-plugin.md"), "utf8");
+    const [, text] = new RegExp(`${behind}.*?\\n\`\`\`${language}\\n(.*?)\`\`\``, "s").exec(page) ?? [];
+    return text ?? assert.fail(`the page has no ${language} behind ${behind}`);
+  };
+
+  before(async () => {
+    installed = await installPackage();
+    bring(installed.folder, ["@types/node", "undici-types"]);
+    const plugin = join(installed.folder, "node_modules", "hexkit-plugin-file-system");
+    const source = join(installed.folder, "source");
+    mkdirSync(plugin);
+    cpSync(packed("examples", "file-system-storage"), source, { recursive: true });
+    writeFileSync(join(plugin, "package.json"), block("## Publish it", "json"));
+    writeFileSync(join(source, "conformance.test.ts"), block("generated: conformance", "ts"));
+    const compilerOptions = {
+      target: "es2022",
+      module: "nodenext",
+      lib: ["es2023", "esnext.disposable"],
+      types: ["node"],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      rewriteRelativeImportExtensions: true,
+      declaration: true,
+      rootDir: "source",
+      outDir: "node_modules/hexkit-plugin-file-system/dist",
+    };
+    writeFileSync(join(installed.folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["source"] }));
+    const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+    const output = await new Promise<string>((done) => {
+      execFile(process.execPath, [tsc, "-p", "."], { cwd: installed.folder }, (_error, stdout, stderr) => done(stdout + stderr));
+    });
+    assert.equal(output, "", "it compiles, libraries checked");
+  });
+  after(() => installed?.remove());
+
+  it("proves itself with the suite as the page shows it", async () => {
+    const pattern =
+      "--test-name-pattern=(declares the capabilities|are there once|come back as they were stored|are refused, of every kind)";
+    const file = "node_modules/hexkit-plugin-file-system/dist/conformance.test.js";
+    const { code, stdout, stderr } = await installed.node(["--test", "--test-reporter=tap", pattern, file]);
+    assert.equal(code, 0, stdout + stderr);
+    for (const title of ["declares the capabilities", "are there once", "come back as they were stored", "are refused, of every kind"]) {
+      assert.match(stdout, new RegExp(` ok \\d+ - ${title}[^#\\n]*\\n`), title);
+    }
+  });
+
+  it("is found by its package's name and stores objects", async () => {
+    const folder = join(installed.folder, "files");
+    const config = {
+      providers: { files: { plugin: "hexkit-plugin-file-system", options: { folder } } },
+      protocols: { objectStorage: "files" },
+    };
+    writeFileSync(join(installed.folder, "hexkit.config.json"), JSON.stringify(config));
+    writeFileSync(join(installed.folder, "storing.mjs"), storing);
+    const { code, stdout, stderr } = await installed.node(["storing.mjs"]);
+    assert.equal(code, 0, stderr);
+    const [text, refused, missing] = stdout.split("\n");
+    assert.deepEqual([text, refused], ["a,b", "ERR_HEXKIT_UNSUPPORTED"]);
+    assert.match(missing ?? "", /^objectStorage \(provider "files", plugin fileSystem\): put "missing\/key" failed: ENOENT/);
   });
 });
