@@ -1,18 +1,22 @@
-import type { ClientSession, Collection, Document, Long, MongoClient, UUID } from "mongodb";
+import type * as Mongo from "mongodb";
 import { type Clock, type DaoCapabilities, HexkitError, type ProviderContext, untilAborted } from "../../core/index.ts";
 import { NoServerError } from "./errors.ts";
 import type { MongodbOptions } from "./options.ts";
 
+export type Document = Mongo.Document;
+export type ClientSession = Mongo.ClientSession;
+export type Timestamp = Mongo.Timestamp;
+
 /** A document as the npm driver has it. */
 export interface RawDocument extends Document {
-  _id: string | number | UUID;
+  _id: string | number | Mongo.UUID;
 }
-export type RawCollection = Collection<RawDocument>;
+export type RawCollection = Mongo.Collection<RawDocument>;
 
 /** What is used of the npm driver's BSON types. */
 export interface Bson {
-  readonly UUID: new (text: string) => UUID;
-  readonly Long: { fromNumber(value: number): Long };
+  readonly UUID: new (text: string) => Mongo.UUID;
+  readonly Long: { fromNumber(value: number): Mongo.Long };
 }
 
 /** One provider's connection, shared by everything that uses it. */
@@ -88,7 +92,7 @@ export async function connect(options: MongodbOptions, context: ProviderContext)
   }
 }
 
-function create(Client: typeof MongoClient, options: MongodbOptions, { service, provider }: ProviderContext): MongoClient {
+function create(Client: typeof Mongo.MongoClient, options: MongodbOptions, { service, provider }: ProviderContext): Mongo.MongoClient {
   const { dsn } = options;
   // What the connection string says itself is not overruled by a default of ours.
   const unless = <Value>(name: string, value: Value): Record<string, Value> =>

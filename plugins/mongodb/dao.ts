@@ -1,4 +1,3 @@
-import type { ClientSession, Document } from "mongodb";
 import type {
   DaoCallOptions,
   DaoCapabilities,
@@ -15,7 +14,7 @@ import type {
   StoredDocument,
   Watch,
 } from "../../core/index.ts";
-import type { MongodbClient } from "./client.ts";
+import type { ClientSession, Document, MongodbClient } from "./client.ts";
 import { DocumentCodec } from "./documents.ts";
 import { IndexError, isDuplicate, isDuplicateId, isOutcomeUnknown, isTooLarge, UpsertRaceError, withoutValues } from "./errors.ts";
 import { guarded, toFilter, toIndex, toSort, toUpdate } from "./filters.ts";

@@ -1,6 +1,5 @@
-import type { Document } from "mongodb";
 import type { DocumentPatch, FilterNode, IndexSpec, SortKey } from "../../core/index.ts";
-import type { RawDocument } from "./client.ts";
+import type { Document, RawDocument } from "./client.ts";
 import type { DocumentCodec } from "./documents.ts";
 
 /** Matches nothing; the server does not even look. */

@@ -1,6 +1,5 @@
-import type { Document } from "mongodb";
 import type { LeaseAnswer, LeaseClaim } from "../../core/index.ts";
-import type { MongodbClient, RawCollection } from "./client.ts";
+import type { Document, MongodbClient, RawCollection } from "./client.ts";
 import { isDuplicateId } from "./errors.ts";
 
 const name = "hexkit_leases";

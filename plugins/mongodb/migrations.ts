@@ -1,6 +1,5 @@
-import type { Document } from "mongodb";
 import type { CallOptions, MigrationsDriver, VersionRecord } from "../../core/index.ts";
-import type { MongodbClient } from "./client.ts";
+import type { Document, MongodbClient } from "./client.ts";
 import { IndexError, isDuplicate, withoutValues } from "./errors.ts";
 
 const namespaceNotFound = 26;

@@ -1,6 +1,5 @@
-import type { Document, Timestamp } from "mongodb";
 import type { Watch } from "../../core/index.ts";
-import type { MongodbClient } from "./client.ts";
+import type { Document, MongodbClient, Timestamp } from "./client.ts";
 import { classifyMongodbError } from "./errors.ts";
 
 const longestPauseMs = 5_000;
