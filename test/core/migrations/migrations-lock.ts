@@ -224,6 +224,27 @@ export function testMigrationLock(name: string, open: () => Promise<MigrationsDa
         assert.equal(await service.migrations.version(), 1);
       });
 
+      it("an instance whose lock was taken unnoticed looks before it puts anything in place", async () => {
+        const [collection, name] = [uniqueName(), uniqueName()];
+        await using service = await openService(shared, { collection, lockTtlMs: 60_000 });
+        await shared.write(name, documents(2));
+        const robbed: MigrationStep = {
+          version: 2,
+          apply: async (context) => {
+            await counting(2, name).apply(context);
+            const [lock] = (await shared.read(collection)).filter(({ _id }) => _id === 0);
+            const lease = { name: `migrations:${collection}`, owner: String(lock?.owner), fence: Number(lock?.fence) };
+            await other.driver.releaseLease(lease, {});
+          },
+        };
+        await assert.rejects(service.migrations.run(plan(2, robbed)), { ...failed, message: /lock .* was lost/ });
+        assert.deepEqual(
+          (await shared.read(name)).map(({ n }) => n),
+          [0, 0],
+        );
+        assert.equal(await service.migrations.version(), 1);
+      });
+
       it("a lock that is held for longer than its lease is prolonged", async () => {
         const collection = uniqueName();
         await using service = await openService(shared, { collection, lockTtlMs: 300 });
