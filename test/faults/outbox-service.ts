@@ -54,7 +54,7 @@ export async function openOutboxService(
       service: { name, instance },
       lifecycle: { connectTimeoutMs: 30_000 },
       providers: {
-        db: { plugin: "mongodb", options: { dsn, database } },
+        db: { plugin: "mongodb", options: { dsn, database, connectTimeoutMs: 30_000 } },
         events: { plugin: "kafka", options: { brokers: [...brokers] } },
       },
       protocols: {

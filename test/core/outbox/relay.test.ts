@@ -52,6 +52,29 @@ describe("the relay of an outbox", () => {
     assert.equal(one.sent.length, 1);
   });
 
+  it("is woken by the commit of a transaction, and by nothing that was taken back", async () => {
+    await using stage = new Stage();
+    const { registry, sent, open } = await stage.instance({
+      dao: () => ({ capabilities: { transactions: true, watch: false, leases: true } }),
+    });
+    const box = await open();
+    await turns();
+    await registry.get("dao").transaction(async (tx) => {
+      await box.in(tx).insert({ id: "a", n: 1 });
+      await turns();
+      assert.equal(sent.length, 0);
+    });
+    await turns();
+    assert.deepEqual(sent.map(stateOf), [{ id: "a", n: 1 }]);
+    const taken = registry.get("dao").transaction(async (tx) => {
+      await box.in(tx).insert({ id: "b", n: 1 });
+      throw new Error("taken back");
+    });
+    await assert.rejects(taken, /taken back/);
+    await stage.clock.pass(5_000);
+    assert.equal(sent.length, 1);
+  });
+
   it("refuses a database without leases before anything is asked of it", async () => {
     await using stage = new Stage();
     const asked: string[] = [];
