@@ -192,7 +192,7 @@ export const outboxInterleavings: Scenario = {
   name: "R14",
   title: "two writers and a relay on the same documents: the last commit is what is stored, and what was published last",
   async run(stage, scale) {
-    const writes = scale === "short" ? 1_000 : 10_000;
+    const writes = scale === "short" ? 500 : 10_000;
     const { topic, mongo, service, stored } = await setUp(stage);
     await using _ = mongo;
     const begin = performance.now();
@@ -237,7 +237,7 @@ export const outboxPaused: Scenario = {
     try {
       await Promise.all(writers.map((writer) => writer.ready()));
       const things = (which: number): Thing[] =>
-        Array.from({ length: rounds * 400 }, (_unused, index) => ({ id: `w${which}-${index % 10}`, n: Math.floor(index / 10) + 1, at: 0 }));
+        Array.from({ length: rounds * 300 }, (_unused, index) => ({ id: `w${which}-${index % 10}`, n: Math.floor(index / 10) + 1, at: 0 }));
       writers.forEach((writer, which) => {
         writer.write({ things: things(which), pauseMs: 2 });
       });
