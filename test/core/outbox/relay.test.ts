@@ -234,6 +234,26 @@ describe("the relay of an outbox", () => {
     assert.equal((await health(registry)).inFlight, 0);
   });
 
+  it("keeps a request waiting for a newer state of what is under way", async () => {
+    await using stage = new Stage();
+    const gate = deferred<void>();
+    const { open } = await stage.instance({
+      send: async (records, pass) => {
+        if (stateOf(records[0]).n === 1) await gate.promise;
+        return pass(records);
+      },
+    });
+    const box = await open();
+    await turns();
+    await box.insert({ id: "a", n: 1 });
+    await turns();
+    await box.update({ id: "a", n: 2 });
+    const seen = box.publishPending().then(() => stage.topic.map(stateOf).map(({ n }) => n));
+    await turns();
+    gate.resolve();
+    assert.deepEqual(await seen, [1, 2]);
+  });
+
   it("does not bring back what was deleted while it published", async () => {
     await using stage = new Stage();
     const gate = deferred<void>();
