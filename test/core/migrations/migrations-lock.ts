@@ -197,7 +197,7 @@ export function testMigrationLock(name: string, open: () => Promise<MigrationsDa
 
       it("an instance whose lock was taken stops, changes nothing and says so", async () => {
         const [collection, name] = [uniqueName(), uniqueName()];
-        await using service = await openService(shared, { collection, lockTtlMs: 300 });
+        await using service = await openService(shared, { collection, lockTtlMs: 3_000 });
         await shared.write(name, documents(2));
         let aborted = false;
         const robbed: MigrationStep = {
@@ -247,8 +247,8 @@ export function testMigrationLock(name: string, open: () => Promise<MigrationsDa
 
       it("a lock that is held for longer than its lease is prolonged", async () => {
         const collection = uniqueName();
-        await using service = await openService(shared, { collection, lockTtlMs: 300 });
-        await using second = await openService(shared, { collection, maxWaitMs: 900 });
+        await using service = await openService(shared, { collection, lockTtlMs: 1_500 });
+        await using second = await openService(shared, { collection, maxWaitMs: 3_000 });
         const [inside, go] = [gate(), gate()];
         const slow: MigrationStep = { version: 2, apply: async () => passing(inside, go) };
         const running = service.migrations.run(plan(2, slow));

@@ -44,7 +44,7 @@ export async function openService(database: MigrationsDatabase, settings: object
     config: {
       service: { name: "migrated", instance: "001" },
       providers: { db: { plugin: database.plugin.name, options: database.options } },
-      protocols: { dao: "db", migrations: { provider: "db", waitIntervalMs: 20, lockTtlMs: 1_000, ...settings } },
+      protocols: { dao: "db", migrations: { provider: "db", waitIntervalMs: 20, lockTtlMs: 20_000, ...settings } },
     },
     env: {},
     plugins: [database.plugin],
