@@ -9,6 +9,8 @@ import type { StorageSettings } from "./settings.ts";
 /** Time for getting rid of one upload, in ms. */
 const cleaningMs = 15_000;
 const tries = 5;
+/** Shortest pause before looking again, in ms: a server may still be writing a part whose request was cut off. */
+const pauseMs = 50;
 
 /** Gets rid of uploads that lead nowhere. Never fails: what is left is logged, for `multipart.abortOlderThan` to find. */
 export class Cleaner {
@@ -33,18 +35,22 @@ export class Cleaner {
     }
   }
 
-  async abort(upload: UploadRef): Promise<void> {
+  /** With `cutOff`, parts of it were under way until just now: one that the server finishes late may bring the upload back, so it is looked for twice. */
+  async abort(upload: UploadRef, cutOff = false): Promise<void> {
     const { signal, clear } = deadline(cleaningMs, new Error(`not done within ${cleaningMs} ms`));
+    const retryMs = Math.max(this.#context.settings.retryDelayMs, pauseMs);
+    let looks = cutOff ? 2 : 1;
     try {
       for (let attempt = 1; ; attempt += 1) {
         const failure = await this.#try(upload, signal);
-        if (failure === undefined) return;
-        if (attempt === tries || signal.aborted) {
+        if (failure === undefined) looks -= 1;
+        if (looks === 0) return;
+        if (failure !== undefined && (attempt >= tries || signal.aborted)) {
           const left = { bucket: upload.bucket, key: upload.key, uploadId: upload.uploadId, err: failure };
           this.#context.logger.warn(left, "an upload that failed could not be aborted; multipart.abortOlderThan finds it");
           return;
         }
-        await this.#context.clock.sleep(this.#context.settings.retryDelayMs * 2 ** (attempt - 1), signal);
+        await this.#context.clock.sleep(failure === undefined ? pauseMs : retryMs * 2 ** (attempt - 1), signal);
       }
     } finally {
       clear();

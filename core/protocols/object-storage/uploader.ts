@@ -85,8 +85,7 @@ export class Uploader {
       const { etag } = await this.#driver.completeUpload(upload, parts, { signal, ...(ifAbsent && { ifAbsent }) });
       return { ...object, etag, sizeBytes };
     } catch (error) {
-      await lanes.stop(error);
-      await this.#cleaner.abort(upload);
+      await this.#cleaner.abort(upload, await lanes.stop(error));
       throw lanes.failure ?? error;
     }
   }
@@ -140,6 +139,7 @@ class Lanes {
   readonly #parts: Part[] = [];
   readonly #unlink: () => void;
   #count = 0;
+  #cutOff = false;
 
   constructor(width: number, signal: AbortSignal, tooMany: (count: number) => Error) {
     this.#width = width;
@@ -182,15 +182,17 @@ class Lanes {
     return this.#parts.sort((a, b) => a.partNumber - b.partNumber);
   }
 
-  /** Ends what runs, and waits for that: a part that came after the abort would stay. */
-  async stop(error: unknown): Promise<void> {
+  /** Ends what runs, and waits for that: a part that came after the abort would stay. Resolves to whether any part was cut off. */
+  async stop(error: unknown): Promise<boolean> {
     this.#fail(error);
     this.#unlink();
     await settlesWithin(Promise.all(this.#running), settleMs);
+    return this.#cutOff;
   }
 
   #fail(error: unknown): void {
     this.failure ??= error;
+    if (this.#running.size > 0) this.#cutOff = true;
     if (!this.#stop.signal.aborted) this.#stop.abort(error);
   }
 }

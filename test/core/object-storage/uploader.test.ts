@@ -70,6 +70,31 @@ describe("the uploader", () => {
     for await (const { key } of service.storage.multipart.list("bucket")) assert.fail(`left behind: ${key}`);
   });
 
+  it("looks again for an upload that parts which were cut off may bring back", async () => {
+    let gone = 0;
+    const aborted: number[] = [];
+    await using service = await open((real) => ({
+      putPart: (_upload, number, _body, { signal }) => {
+        if (number === 2) return Promise.reject(new Error("planned"));
+        // Under way until it is cut off.
+        return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason), { once: true }));
+      },
+      abortUpload: async (upload, options) => {
+        aborted.push(gone);
+        // The upload is gone, and comes back once.
+        if (gone > 0) await real.abortUpload(upload, options);
+      },
+      listPartsPage: async (upload, options) => {
+        gone += 1;
+        if (gone === 1) throw failure("MEMORY_NO_SUCH_UPLOAD");
+        return real.listPartsPage(upload, options);
+      },
+    }));
+    await assert.rejects(service.storage.put("bucket", "key", counted(20).source));
+    assert.deepEqual(aborted, [0, 1]);
+    for await (const { key } of service.storage.multipart.list("bucket")) assert.fail(`left behind: ${key}`);
+  });
+
   it("keeps the order of parts that end in another one", async () => {
     await using service = await open((real) => ({
       putPart: async (upload, number, body, options) => {
