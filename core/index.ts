@@ -153,7 +153,14 @@ export type {
   UploadRef,
 } from "./protocols/object-storage/object-storage.ts";
 export { recommendPartSize } from "./protocols/object-storage/part-size.ts";
-export { createAgent, failRequest, type SocketLimits, SocketTimeoutError, whileOpening } from "./protocols/object-storage/sockets.ts";
+export {
+  createAgent,
+  failRequest,
+  type SocketLimits,
+  SocketTimeoutError,
+  socketOptions,
+  whileOpening,
+} from "./protocols/object-storage/sockets.ts";
 export type { Outbox, OutboxFactory, OutboxSpec } from "./protocols/outbox/outbox.ts";
 export type { PersistentPublisher } from "./protocols/persistent-publisher/persistent-publisher.ts";
 export type { RelayReport } from "./protocols/relay/relay.ts";

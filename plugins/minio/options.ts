@@ -1,4 +1,4 @@
-import type { OptionsOf, OptionsSchema } from "../../core/index.ts";
+import { type OptionsOf, type OptionsSchema, socketOptions } from "../../core/index.ts";
 
 export const minioOptions = {
   type: "object",
@@ -35,21 +35,7 @@ export const minioOptions = {
       default: true,
       description: "Whether the server copies into parts of an upload. False refuses copies of objects above 5 GiB.",
     },
-    ca: { type: "string", minLength: 1, description: "Certificates to trust, as PEM text (`$file` reads one). Default: those of Node.js." },
-    maxSockets: { type: "integer", minimum: 1, default: 64, description: "Connections open at the same time. Further requests wait." },
-    acquireTimeoutMs: {
-      type: "integer",
-      minimum: 1,
-      default: 30_000,
-      description: "Milliseconds that a request waits for a free connection before it fails.",
-    },
-    connectTimeoutMs: { type: "integer", minimum: 1, default: 5_000, description: "Milliseconds to wait for one connection." },
-    idleTimeoutMs: {
-      type: "integer",
-      minimum: 1,
-      default: 60_000,
-      description: "Milliseconds without a byte in either direction until a transfer fails, also because nobody reads a body.",
-    },
+    ...socketOptions,
   },
 } as const satisfies OptionsSchema;
 

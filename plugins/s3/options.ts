@@ -1,4 +1,4 @@
-import type { OptionsOf, OptionsSchema } from "../../core/index.ts";
+import { type OptionsOf, type OptionsSchema, socketOptions } from "../../core/index.ts";
 
 export const s3Options = {
   type: "object",
@@ -56,21 +56,7 @@ export const s3Options = {
       default: false,
       description: "Whether bucket names may be `tenant:bucket` (Ceph). Needs `pathStyle`.",
     },
-    ca: { type: "string", minLength: 1, description: "Certificates to trust, as PEM text (`$file` reads one). Default: those of Node.js." },
-    maxSockets: { type: "integer", minimum: 1, default: 64, description: "Connections open at the same time. Further requests wait." },
-    acquireTimeoutMs: {
-      type: "integer",
-      minimum: 1,
-      default: 30_000,
-      description: "Milliseconds that a request waits for a free connection before it fails.",
-    },
-    connectTimeoutMs: { type: "integer", minimum: 1, default: 5_000, description: "Milliseconds to wait for one connection." },
-    idleTimeoutMs: {
-      type: "integer",
-      minimum: 1,
-      default: 60_000,
-      description: "Milliseconds without a byte in either direction until a transfer fails, also because nobody reads a body.",
-    },
+    ...socketOptions,
   },
 } as const satisfies OptionsSchema;
 

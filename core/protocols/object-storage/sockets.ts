@@ -1,6 +1,7 @@
 import { type ClientRequest, Agent as HttpAgent, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import type { Socket } from "node:net";
+import type { OptionsSchema } from "../../options.ts";
 
 /** How a driver over HTTP deals with its sockets. */
 export interface SocketLimits {
@@ -13,6 +14,25 @@ export interface SocketLimits {
   /** Milliseconds without a byte in either direction, also because nobody reads a body. */
   readonly idleTimeoutMs: number;
 }
+
+/** The options of a plugin that uses `createAgent`: its limits, and the certificates to trust. */
+export const socketOptions = {
+  ca: { type: "string", minLength: 1, description: "Certificates to trust, as PEM text (`$file` reads one). Default: those of Node.js." },
+  maxSockets: { type: "integer", minimum: 1, default: 64, description: "Connections open at the same time. Further requests wait." },
+  acquireTimeoutMs: {
+    type: "integer",
+    minimum: 1,
+    default: 30_000,
+    description: "Milliseconds that a request waits for a free connection before it fails.",
+  },
+  connectTimeoutMs: { type: "integer", minimum: 1, default: 5_000, description: "Milliseconds to wait for one connection." },
+  idleTimeoutMs: {
+    type: "integer",
+    minimum: 1,
+    default: 60_000,
+    description: "Milliseconds without a byte in either direction until a transfer fails, also because nobody reads a body.",
+  },
+} as const satisfies OptionsSchema["properties"];
 
 /** A limit of `SocketLimits` is over. `code` is ETIMEDOUT, as with the system's own. */
 export class SocketTimeoutError extends Error {
