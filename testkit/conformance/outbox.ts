@@ -13,7 +13,7 @@ import {
   withCorrelationId,
 } from "../../core/index.ts";
 import { testTimeoutMs, until } from "./event-broker.ts";
-import { RelayBench, type RelayedService, type RelayedSubject } from "./relay-bench.ts";
+import { away, RelayBench, type RelayedService, type RelayedSubject, refused, uuid4 } from "./relay-bench.ts";
 
 const schema = {
   type: "object",
@@ -28,12 +28,9 @@ interface Order {
 }
 type Spec = Partial<OutboxSpec<typeof schema>>;
 
-const uuid4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const metadataOf = (document: StoredDocument | undefined): Record<string, unknown> =>
   (document as unknown as { __metadata__: Record<string, unknown> }).__metadata__;
 const toEvent = (order: Order): Payload => ({ ...order });
-const refused = (): HexkitError => new HexkitError("ERR_HEXKIT_PERMISSION_DENIED", "refused by the test");
-const away = (): HexkitError => new HexkitError("ERR_HEXKIT_UNAVAILABLE", "away by the test");
 
 /** What every outbox owes, over any database and any broker: contract sections 2.5, 3.8, 3.10 without the weaknesses of 13.3. */
 export function testOutbox(subject: RelayedSubject): void {

@@ -3,11 +3,7 @@ import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import { HexkitError, newCorrelationId, type StoredDocument, Uuid, withCorrelationId } from "../../core/index.ts";
 import { testTimeoutMs } from "./event-broker.ts";
-import { RelayBench, type RelayedSubject } from "./relay-bench.ts";
-
-const uuid4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-const refused = (): HexkitError => new HexkitError("ERR_HEXKIT_PERMISSION_DENIED", "refused by the test");
-const away = (): HexkitError => new HexkitError("ERR_HEXKIT_UNAVAILABLE", "away by the test");
+import { away, RelayBench, type RelayedSubject, refused, uuid4 } from "./relay-bench.ts";
 
 /** What every persistent publisher owes, over any database and any broker: contract sections 2.1 and 3.11 without the weaknesses of 13.4. */
 export function testPersistentPublisher(subject: RelayedSubject): void {

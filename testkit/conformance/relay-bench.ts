@@ -3,6 +3,7 @@ import {
   type DaoFactory,
   definePlugin,
   type EventPublisherDriver,
+  HexkitError,
   type OutboxFactory,
   type OutgoingRecord,
   openRegistry,
@@ -15,6 +16,10 @@ import {
 } from "../../core/index.ts";
 import type { DaoDatabase } from "./dao-bench.ts";
 import { EventBench, type EventBroker, headerValues, type LogLine, recordingLogger, text } from "./event-broker.ts";
+
+export const uuid4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+export const refused = (): HexkitError => new HexkitError("ERR_HEXKIT_PERMISSION_DENIED", "refused by the test");
+export const away = (): HexkitError => new HexkitError("ERR_HEXKIT_UNAVAILABLE", "away by the test");
 
 /** A database and a broker, under what is composed of both. */
 export interface RelayedSubject {
