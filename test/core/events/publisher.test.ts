@@ -11,6 +11,7 @@ import {
   type OutgoingEvent,
   withCorrelationId,
 } from "../../../core/index.ts";
+import { deferred } from "../../../core/promise.ts";
 import { busy, denied, FakePublisherDriver, openPublisher, type Send, SkippingClock, tooLarge, turns, until } from "./bench.ts";
 
 const event = (n: number, key = "k", topic = "t"): OutgoingEvent => ({ topic, type: "made", key, payload: { n } });
@@ -325,14 +326,24 @@ describe("retrying", () => {
   });
 
   it("times out when the driver hangs, in sending or in preparing", async () => {
+    const clock = new SkippingClock();
     const driver = new FakePublisherDriver();
-    driver.onPrepare = (topic) => (topic === "unready" ? new Promise(() => {}) : undefined);
-    await using service = await openPublisher(driver, { settings: { deliveryTimeoutMs: 20 } });
-    const sent = await rejection(service.api.publish(event(1)), "ERR_HEXKIT_TIMEOUT");
-    assert.match(sent.message, /it may or may not have been stored: the broker did not answer/);
-    const unready = await rejection(service.api.publish(event(2, "k", "unready")), "ERR_HEXKIT_TIMEOUT");
-    assert.match(unready.message, /it was not sent: the broker did not answer/);
-    await rejection(service.api.publish(event(3)), "ERR_HEXKIT_TIMEOUT");
+    const preparing = deferred<void>();
+    driver.onPrepare = (topic) => {
+      if (topic !== "unready") return;
+      preparing.resolve();
+      return new Promise(() => {});
+    };
+    await using service = await openPublisher(driver, { clock, settings: { deliveryTimeoutMs: 20 } });
+    const publish = async (sent: OutgoingEvent, stuck: Promise<unknown>): Promise<string> => {
+      const rejected = rejection(service.api.publish(sent), "ERR_HEXKIT_TIMEOUT");
+      await stuck;
+      clock.advance(20);
+      return (await rejected).message;
+    };
+    assert.match(await publish(event(1), driver.next()), /it may or may not have been stored: the broker did not answer/);
+    assert.match(await publish(event(2, "k", "unready"), preparing.promise), /it was not sent: the broker did not answer/);
+    await publish(event(3), turns());
     assert.equal(driver.sends.length, 1, "the lane is still waiting for its answer");
     driver.onSend = (send) => send.answer();
     driver.sends[0]?.answer();

@@ -65,7 +65,7 @@ describe("memory: an outage", () => {
 
   it("refuses publishing once the time for it is over, and the cause says why", async () => {
     const space = randomUUID();
-    const protocols = { eventPublisher: { provider: "memory", deliveryTimeoutMs: 20 } };
+    const protocols = { eventPublisher: { provider: "memory", deliveryTimeoutMs: 250 } };
     await using registry = await openTestRegistry({ protocols }, { space, logger: silent });
     memoryFaults(space).outage();
     await assert.rejects(registry.get("eventPublisher").publish({ topic: "t", type: "t", key: "k", payload: {} }), (error) => {
