@@ -1,6 +1,6 @@
 import { randomFillSync } from "node:crypto";
 
-const poolSize = 256;
+const poolSize = 1024;
 const digits = Buffer.from("0123456789abcdef");
 const randomBytes = Buffer.alloc(16 * poolSize);
 /** UUIDs in canonical form, one behind the other; the hyphens stay where they are. */

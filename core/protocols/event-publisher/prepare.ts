@@ -32,14 +32,10 @@ export function prepareEvent(event: OutgoingEvent, operation: string, { driver, 
     throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", "an event is { topic, type, key, payload, … }");
   const eventId = event.eventId === undefined ? newUuid() : typeof event.eventId === "string" ? parseUuid(event.eventId) : undefined;
   if (eventId === undefined) throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `eventId ${JSON.stringify(event.eventId)} is not a UUID`);
-  for (const name of ["topic", "type", "key"] as const) {
-    const value: unknown = event[name];
-    if (typeof value !== "string")
-      throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `${name} must be a string, not ${value === null ? "null" : typeof value}`);
-    if (value === "" && name !== "key") throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `${name} must not be empty`);
-    if (!isAscii(value)) throw refuse("ERR_HEXKIT_NOT_ASCII", `${name} ${JSON.stringify(value)} has a character outside ASCII`);
-  }
   const { topic, type, key } = event;
+  checkName("topic", topic, refuse);
+  checkName("type", type, refuse);
+  checkName("key", key, refuse);
   const ours: readonly Header[] = [
     ["type", type],
     ["event_id", eventId],
@@ -56,6 +52,13 @@ export function prepareEvent(event: OutgoingEvent, operation: string, { driver, 
     );
   }
   return { record: { topic, key, value, headers }, eventId };
+}
+
+function checkName(name: "topic" | "type" | "key", value: unknown, refuse: Refuse): void {
+  if (typeof value !== "string")
+    throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `${name} must be a string, not ${value === null ? "null" : typeof value}`);
+  if (value === "" && name !== "key") throw refuse("ERR_HEXKIT_INVALID_ARGUMENT", `${name} must not be empty`);
+  if (!isAscii(value)) throw refuse("ERR_HEXKIT_NOT_ASCII", `${name} ${JSON.stringify(value)} has a character outside ASCII`);
 }
 
 function correlationId(context: Context, refuse: Refuse): string {
