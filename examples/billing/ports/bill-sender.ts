@@ -1,0 +1,4 @@
+/** Outbound: somebody sends bills to customers. */
+export interface BillSender {
+  sendBill(orderId: string, amountCents: number): Promise<void>;
+}
