@@ -38,10 +38,12 @@ running() {
 }
 signal_and_wait() { # SIGNAL SECONDS
   running || return 0
+  # shellcheck disable=SC2086 # one process per node
   kill "-$1" $PID 2>/dev/null || true
   for _ in $(seq $(($2 * 20))); do running || return 0; sleep 0.05; done
   return 1
 }
+# shellcheck disable=SC1091 # written by svc_launch
 if [ -f "$RUN/settings" ] && { [ "${1:-}" != start ] || (. "$RUN/settings"; running); }; then . "$RUN/settings"; fi
 
 port_of() { echo $((PORT + 10 * ($1 - 1) + ${2:-0})); } # NODE [OFFSET]
@@ -58,7 +60,7 @@ jvm() { # LOG_LEVEL ARG…: java with what every start wants
 svc_install() {
   local plugin=org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies
   local need; for need in java mvn openssl; do command -v "$need" >/dev/null || die "needs $need"; done
-  rm -rf "$HOME_DIR"/{lib,tls,format,kafka.jsa}; mkdir -p "$HOME_DIR"/{tls,format}
+  rm -rf "${HOME_DIR:?}"/{lib,tls,format,kafka.jsa}; mkdir -p "$HOME_DIR"/{tls,format}
   cat >"$HOME_DIR/pom.xml" <<E
 <project><modelVersion>4.0.0</modelVersion><groupId>services</groupId><artifactId>kafka</artifactId><version>1</version><dependencies>
 <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$VERSION</version></dependency>
@@ -153,6 +155,7 @@ launch_node() { # NODE
     printf 'version=1\ncluster.id=%s\nnode.id=%s\ndirectory.id=node%017dA\n' "$(cat "$DATA/cluster")" "$1" "$1" >"$dir/meta.properties"
   fi
   properties "$1" >"$RUN/$1.properties"
+  # shellcheck disable=SC2086 # several options
   ( trap "" HUP INT; jvm "$LOG_LEVEL" -Xmx"$HEAP" $JAVA_OPTS kafka.Kafka "$RUN/$1.properties" ) >>"$LOG" 2>&1 </dev/null 9>&- &
   PID=$!; echo "$PID $(started_at "$PID")" >"$RUN/pid-$1"
 }
@@ -181,7 +184,8 @@ svc_env() {
 }
 
 tool() { # NAME|CLASS ARG…; a NAME gets --bootstrap-server unless it is given
-  local class=$1 server="--bootstrap-server $(addresses 0)" t=org.apache.kafka.tools; shift
+  local class=$1 server t=org.apache.kafka.tools; shift
+  server=(--bootstrap-server "$(addresses 0)")
   case $class in
     topics) class=$t.TopicCommand ;;             configs) class=kafka.admin.ConfigCommand ;;
     groups) class=$t.GroupsCommand ;;            consumer-groups) class=$t.consumer.group.ConsumerGroupCommand ;;
@@ -191,12 +195,12 @@ tool() { # NAME|CLASS ARG…; a NAME gets --bootstrap-server unless it is given
     features) class=$t.FeatureCommand ;;         metadata-quorum) class=$t.MetadataQuorumCommand ;;
     api-versions) class=$t.BrokerApiVersionsCommand ;; leader-election) class=$t.LeaderElectionCommand ;;
     perf-producer) class=$t.ProducerPerformance ;; reassign-partitions) class=$t.reassign.ReassignPartitionsCommand ;;
-    perf-consumer) class=$t.ConsumerPerformance ;; dump-log) class=$t.DumpLogSegments server= ;;
-    *.*) server= ;;
+    perf-consumer) class=$t.ConsumerPerformance ;; dump-log) class=$t.DumpLogSegments server=() ;;
+    *.*) server=() ;;
     *) die "no tool $class; give its class" ;;
   esac
-  case " $* " in *" --bootstrap-server "*) server= ;; esac
-  ( jvm error "$class" $server "$@" )
+  case " $* " in *" --bootstrap-server "*) server=() ;; esac
+  ( jvm error "$class" "${server[@]}" "$@" )
 }
 
 command=${1:-}

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by the scripts beside it: paths, pid files, ports, waiting, the common subcommands. Sourced, never run.
 # A script sets NAME and DEFAULT_PORT, defines svc_install, svc_launch (starts the server in the background on $PORT
 # with data in $DATA, log to $LOG, and sets PID), svc_ready (exit 0 once the server really answers), svc_env (prints
