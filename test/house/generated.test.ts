@@ -70,6 +70,11 @@ describe("generated documents and files", () => {
     });
   }
 
+  it("examples/nats-jetstream/README.md: the options", async () => {
+    const { default: nats } = await import("../../examples/nats-jetstream/index.ts");
+    generatedSection("examples/nats-jetstream/README.md", "options", propertyTable(nats.options, variableBelow("queue")));
+  });
+
   it("hexkit.config.schema.json", async () => {
     const { configSchema } = await import("../../config/index.ts");
     const all = await plugins();

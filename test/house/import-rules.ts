@@ -6,7 +6,7 @@ export interface House {
   readonly files: ReadonlyMap<string, string>;
   /** Public name → the source file behind it: `hexkit/testkit` → `testkit/index.ts`. */
   readonly publicNames: ReadonlyMap<string, string>;
-  /** Packages that plugins talk to. */
+  /** Packages that plugins talk to, those of examples too. */
   readonly driverPackages: readonly string[];
 }
 
@@ -41,7 +41,7 @@ const computedImports = /^(core\/loader\.ts|(test|bench|cli)\/)/;
 /** The beginning of a computed name that says which package it is. Names of our own say nothing: they stand for any plugin. */
 const packageHead = /^(?!hexkit\/)(?:@[^./][^/]*\/)?[^@./][^/]*\//;
 /** Where a third-party plugin module's default export stands. */
-const defaultExports = /^(test\/.*\/fixtures\/|examples\/file-system-storage\/index\.ts$)/;
+const defaultExports = /^(test\/.*\/fixtures\/|examples\/(file-system-storage|nats-jetstream)\/index\.ts$)/;
 
 const technologies = /kafka|minio|mongo|redis(?!tri|play|cover|cuss|ea|en)|(?<![a-z0-9])s3(?![a-z0-9])|S3(?=[A-Z])/gi;
 /** Code of core and config that may name a technology: the short names of our own plugins. */
@@ -180,7 +180,9 @@ function refusalOfExample(found: Import, target: Target, house: House): string |
   }
   if (target.kind !== "package") return undefined;
   if (target.name === "hexkit") return "not a public name of hexkit";
-  return house.driverPackages.includes(target.name) ? "an example never talks to a technology itself" : undefined;
+  if (!house.driverPackages.includes(target.name)) return undefined;
+  if (found.file !== `${example}/client.ts`) return "an example never talks to a technology itself, but for the client.ts of a plugin";
+  return found.typeOnly || found.lazy ? undefined : "load it by import(), when the plugin opens";
 }
 
 function resolve(found: Import, house: House): Target {

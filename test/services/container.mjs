@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { promisify } from "node:util";
 import { instanceName, watch } from "./server.mjs";
 
@@ -46,6 +46,13 @@ const images = {
       return docker("exec", container, "mongosh", "--quiet", "--port", `${port}`, "--eval", script);
     },
     addresses: (port) => ({ MONGODB_DSN: `mongodb://127.0.0.1:${port}/?replicaSet=rs0` }),
+  },
+  nats: {
+    image: "nats:2.15.2",
+    options: [],
+    command: (port) => ["--port", `${port}`, "--jetstream"],
+    ready: (port) => greets(port),
+    addresses: (port) => ({ NATS_URL: `nats://127.0.0.1:${port}` }),
   },
 };
 
@@ -100,6 +107,18 @@ export async function eventually(attempt, withinMs) {
 async function answers(url) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url} answers ${response.status}`);
+}
+
+/** A server of NATS speaks first. */
+function greets(port) {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: "127.0.0.1", port }).once("error", reject);
+    socket.once("close", () => reject(new Error(`nothing is said on port ${port}`)));
+    socket.once("data", () => {
+      resolve();
+      socket.destroy();
+    });
+  });
 }
 
 function s3Addresses(prefix, port) {

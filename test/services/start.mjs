@@ -10,6 +10,7 @@ const servers = {
   MINIO_ENDPOINT: () => start("minio"),
   VERSITYGW_ENDPOINT: () => start("versitygw"),
   MONGODB_DSN: () => start("mongodb"),
+  NATS_URL: () => start("nats"),
 };
 
 /**

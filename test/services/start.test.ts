@@ -33,6 +33,7 @@ for (const [name, signal] of [
   ["minio", "SIGKILL"],
   ["versitygw", "SIGKILL"],
   ["mongodb", "SIGKILL"],
+  ["nats", "SIGKILL"],
 ] as const) {
   test(`a ${name} server ends with the process that started it, though that ends by ${signal}`, async () => {
     const { child, port } = await starter(name);
@@ -46,5 +47,6 @@ for (const [name, signal] of [
 test("only the servers that the test files need are started", () => {
   const needed = (file: string): string[] => [...neededServers([fileURLToPath(new URL(file, import.meta.url))])];
   assert.deepEqual(needed("kafka-publisher.test.ts"), ["KAFKA_BROKERS"]);
+  assert.deepEqual(needed("nats-conformance.test.ts"), ["NATS_URL"]);
   assert.deepEqual(needed("../core/errors.test.ts"), []);
 });

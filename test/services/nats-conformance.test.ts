@@ -1,0 +1,6 @@
+import plugin from "../../examples/nats-jetstream/index.ts";
+import { testEventPublisher, testEventSubscriber } from "../../testkit/conformance/index.ts";
+import { openEventBroker } from "./nats.ts";
+
+testEventPublisher({ name: "nats", plugin, expects: { maxMessageBytes: 1_048_576 }, open: openEventBroker });
+testEventSubscriber({ name: "nats", plugin, open: openEventBroker });
