@@ -88,6 +88,16 @@ export const errorCodes = facts({
   },
   ERR_HEXKIT_CORRELATION_ID_INVALID: { category: "data", retryable: false, summary: "A correlation id is not a UUID of version 4." },
   ERR_HEXKIT_TRANSLATOR_CLASH: { category: "usage", retryable: false, summary: "Two translators claim the same topic and type." },
+  ERR_HEXKIT_NOT_SETTLED: {
+    category: "conflict",
+    retryable: false,
+    summary: "In a test: a subscription failed, or events were not handled within the time limit of `settled`.",
+  },
+  ERR_HEXKIT_RECORDING_OPEN: {
+    category: "usage",
+    retryable: false,
+    summary: "In a test: the events of a recording were asked for before it was stopped.",
+  },
   ERR_HEXKIT_SUBSCRIPTION_EXISTS: {
     category: "usage",
     retryable: false,

@@ -37,6 +37,7 @@ export type {
   UpdateOptions,
 } from "./protocols/dao/dao.ts";
 export type {
+  CollectionAccess,
   DaoCallOptions,
   DaoCapabilities,
   DaoDriver,
@@ -64,9 +65,12 @@ export type {
   EventSource,
   EventSubscriberDriver,
   JoinRequest,
+  PartitionExtent,
+  PartitionPosition,
   RecordText,
   SourceRecord,
   SourceTrouble,
+  TopicAccess,
   TopicPartition,
 } from "./protocols/event-subscriber/driver.ts";
 export type {
@@ -104,6 +108,8 @@ export {
   type ProtocolPart,
   type Protocols,
   type ProtocolTypes,
+  type SettleProbe,
+  type SettleReport,
 } from "./protocols/index.ts";
 export type { MigrationsDriver, VersionRecord } from "./protocols/migrations/driver.ts";
 export type {

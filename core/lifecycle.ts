@@ -32,6 +32,8 @@ export interface Provider {
   readonly plugin: Plugin;
   /** By protocol. */
   readonly drivers: ReadonlyMap<string, unknown>;
+  /** Of any protocol, made when it is first asked for; `undefined` if the plugin does not have it. */
+  driver(protocol: string): Promise<unknown>;
   /** Resolves if the backing service answers. */
   check(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -96,10 +98,16 @@ async function openProvider(
   const connecting = connect(spec, context, client);
   try {
     const drivers = await untilAborted(connecting, life.signal);
+    const made = new Map<string, Promise<unknown>>([...drivers].map(([protocol, driver]) => [protocol, Promise.resolve(driver)]));
     return {
       name: spec.name,
       plugin,
       drivers,
+      driver: (protocol) => {
+        const driver = made.get(protocol) ?? createDriver(plugin, protocol, client, context);
+        made.set(protocol, driver);
+        return driver;
+      },
       check: async (signal) => {
         await untilAborted(Promise.resolve(plugin.check?.(client.value, signal)), signal);
       },
@@ -131,10 +139,14 @@ async function connect(spec: ProviderSpec, context: ProviderContext, client: Hel
   await plugin.check?.(client.value, context.signal);
   const drivers = new Map<string, unknown>();
   for (const protocol of spec.protocols) {
-    const create = plugin.provides[protocol] as (client: unknown, context: ProviderContext) => unknown;
-    drivers.set(protocol, await create(client.value, context));
+    drivers.set(protocol, await createDriver(plugin, protocol, client, context));
   }
   return drivers;
+}
+
+async function createDriver(plugin: Plugin, protocol: string, client: Held, context: ProviderContext): Promise<unknown> {
+  const create = plugin.provides[protocol] as ((client: unknown, context: ProviderContext) => unknown) | undefined;
+  return await create?.(client.value, context);
 }
 
 /** A plugin's client, closed at most once. */

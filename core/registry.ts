@@ -6,11 +6,12 @@ import { type ConfigReport, type ConfigSources, type Configuration, configError,
 import { createContainer } from "./container.ts";
 import { HexkitError } from "./errors.ts";
 import { createHealth, type HealthReport, type HealthSource } from "./health.ts";
+import { insideKey, type ProtocolBeside, type RegistryInside } from "./inside.ts";
 import { type CloseWork, clientWork, closeAll, openProviders, type Provider, type Surroundings } from "./lifecycle.ts";
 import { contextLogger, createPinoLogger, type Logger } from "./logging.ts";
 import { bindingVariable, namePattern } from "./names.ts";
 import { deferred } from "./promise.ts";
-import type { Api, Binding, ProtocolContext, ProtocolDefinition, ProtocolPart } from "./protocols/index.ts";
+import type { Api, Binding, ProtocolContext, ProtocolDefinition, ProtocolPart, SettleProbe } from "./protocols/index.ts";
 import { type ServeOptions, serveUntilSignal } from "./serve.ts";
 
 export interface OpenOptions extends ConfigSources {
@@ -107,6 +108,8 @@ class OpenRegistry implements Registry {
   readonly #parts = new Map<string, ProtocolPart>();
   readonly #works: CloseWork[] = [];
   readonly #reports: HealthSource[] = [];
+  readonly #probes: { readonly binding: string; readonly probe: SettleProbe }[] = [];
+  readonly #beside = new Map<string, Promise<ProtocolBeside | undefined>>();
   readonly #logger: Logger;
   /** Aborts when closing begins: nothing new is begun. */
   readonly #closing = new AbortController();
@@ -177,8 +180,39 @@ class OpenRegistry implements Registry {
       error: (code, message, cause) => ownError(site, code, message, cause),
       onClose: (phase, work) => this.#works.push({ phase, subject: binding.binding, work }),
       onHealth: (report) => this.#reports.push({ binding: binding.binding, report }),
+      onSettle: (probe) => this.#probes.push({ binding: binding.binding, probe }),
       fail: (error) => this.#failure.resolve(error),
     };
+  }
+
+  /** For the test kit. */
+  get [insideKey](): RegistryInside {
+    return {
+      bindings: this.#resolved.bindings,
+      probes: this.#probes,
+      isClosed: this.#closing.signal.aborted,
+      beside: (binding, protocol) => {
+        const key = `${binding} ${protocol}`;
+        const made = this.#beside.get(key) ?? this.#makeBeside(binding, protocol);
+        this.#beside.set(key, made);
+        return made;
+      },
+    };
+  }
+
+  async #makeBeside(name: string, protocolName: string): Promise<ProtocolBeside | undefined> {
+    const found = this.#resolved.bindings.find(({ binding }) => binding === name);
+    const own = this.#parts.get(name);
+    if (found === undefined || own === undefined) throw this.#unbound(name);
+    if (found.protocol === protocolName) return { ...own, api: this.#apis.get(name) };
+    const provider = this.#providers.get(found.provider ?? "");
+    const protocol = this.#configuration.protocols.get(protocolName);
+    const driver = await provider?.driver(protocolName);
+    if (driver === undefined || protocol === undefined) return undefined;
+    const settings = {};
+    this.#configuration.checkSettings(protocol.settings, settings);
+    const context = this.#context({ ...found, binding: protocolName, protocol: protocolName, settings }, protocol, provider);
+    return { driver, context, api: create(protocol, driver, context) };
   }
 
   get<B extends Binding>(binding: B): Api<B> {

@@ -48,6 +48,17 @@ export type DriverOf<Name extends ProtocolName> = Protocols[Name]["driver"];
 /** When something is closed: earlier phases first; within one, all at once. */
 export type ClosePhase = "subscriptions" | "relays" | "publishers" | "clients";
 
+/** What a binding has still to do. */
+export interface SettleReport {
+  /** In words, each with its place; empty if nothing is open. */
+  readonly open: readonly string[];
+  /** Differs whenever something has happened since another report. */
+  readonly mark: string;
+}
+
+/** Looks at what is still open. Rejects if it cannot come to an end by itself any more. */
+export type SettleProbe = (signal: AbortSignal) => SettleReport | Promise<SettleReport>;
+
 /** What a protocol's portable object is given besides its driver. */
 export interface ProtocolContext<Settings = Record<string, unknown>> {
   readonly binding: string;
@@ -92,6 +103,8 @@ export interface ProtocolContext<Settings = Record<string, unknown>> {
   onClose(phase: ClosePhase, work: (signal: AbortSignal) => Promise<void>): void;
   /** Adds to the binding's part of `health()`. `ok: false` makes the whole report not ok. */
   onHealth(report: () => { readonly ok: boolean } & Readonly<Record<string, unknown>>): void;
+  /** Adds to what the test kit's `settled` waits for. */
+  onSettle(probe: SettleProbe): void;
   /** Tells `serve` that the service cannot go on. */
   fail(error: unknown): void;
 }

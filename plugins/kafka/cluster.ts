@@ -29,8 +29,8 @@ export class Cluster {
     return this.#closed;
   }
 
-  /** Leaders by topic, with an error for each topic that has one. With `create`, the broker may create what is missing. */
-  async topics(names: readonly string[], create: boolean): Promise<Map<string, Topic>> {
+  /** Leaders by topic (`null`: of all topics), with an error for each topic that has one. With `create`, the broker may create what is missing. */
+  async topics(names: readonly string[] | null, create: boolean): Promise<Map<string, Topic>> {
     const answer = await this.anyBroker("metadata", { topics: names, allowAutoTopicCreation: create });
     this.#brokers.clear();
     for (const { nodeId, host, port } of answer.brokers) this.#brokers.set(nodeId, { host, port });

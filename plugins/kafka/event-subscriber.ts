@@ -18,16 +18,19 @@ import { isPassing } from "./errors.ts";
 import { Fetcher } from "./fetcher.ts";
 import { Group, type Membership, meansLost, meansRebalance } from "./group.ts";
 import { StartingPositions } from "./positions.ts";
+import { KafkaTopicAccess } from "./topic-access.ts";
 import { awaitTopics, TopicWatch } from "./topics.ts";
 import { Attempts, Troubles } from "./troubles.ts";
 
 const leaveMs = 1_000;
 
 export class KafkaSubscriberDriver implements EventSubscriberDriver {
+  readonly topics: KafkaTopicAccess;
   readonly #client: KafkaClient;
   readonly #context: ProviderContext;
 
   constructor(client: KafkaClient, context: ProviderContext) {
+    this.topics = new KafkaTopicAccess(client, context.clock);
     this.#client = client;
     this.#context = context;
   }

@@ -67,6 +67,9 @@ const versions: Readonly<Record<keyof Requests, readonly [api: string, version: 
   offsetFetch: ["OffsetFetch", 4],
   offsetCommit: ["OffsetCommit", 5],
   leaveGroup: ["LeaveGroup", 3],
+  deleteRecords: ["DeleteRecords", 1],
+  describeConfigs: ["DescribeConfigs", 2],
+  alterConfigs: ["AlterConfigs", 1],
 };
 
 class RequestTimeoutError extends Error {
@@ -189,6 +192,8 @@ export class KafkajsLink implements Link {
     const own = { ...base, response, logResponseError: false };
     if (name === "metadata")
       return { ...own, request: { ...base.request, encode: async () => this.#encodeMetadata(body as Requests["metadata"][0]) } };
+    if (name === "describeConfigs")
+      return { ...own, response: { ...response, decode: async (payload) => readConfigs(await base.response.decode(payload)) } };
     if (name === "fetch") return { ...own, response: { ...response, decode: async (payload) => this.#decodeFetch(payload) } };
     if (name === "produce") {
       const { timeoutMs } = body as Requests["produce"][0];
@@ -205,7 +210,8 @@ export class KafkajsLink implements Link {
 
   /** kafkajs asks for all topics of the cluster when none are named. */
   #encodeMetadata({ topics, allowAutoTopicCreation }: Requests["metadata"][0]): Encoder {
-    return new this.#kafkajs.Encoder().writeArray(topics, "string").writeBoolean(allowAutoTopicCreation);
+    const encoder = new this.#kafkajs.Encoder();
+    return (topics === null ? encoder.writeInt32(-1) : encoder.writeArray(topics, "string")).writeBoolean(allowAutoTopicCreation);
   }
 
   #encodeProduce({ topic, partition, batch, timeoutMs }: Requests["produce"][0]): Encoder {
@@ -246,6 +252,23 @@ export class KafkajsLink implements Link {
 
 function fetchBody({ maxWaitMs, maxBytes, topics }: Requests["fetch"][0]): object {
   return { maxWaitTime: maxWaitMs, minBytes: 1, maxBytes, topics };
+}
+
+/** kafkajs names entries otherwise when it reads them than when it writes them. */
+function readConfigs(decoded: unknown): Requests["describeConfigs"][1] {
+  const { resources } = decoded as {
+    resources: (Coded & { configEntries: { configName: string; configValue: string; configSource: number }[] })[];
+  };
+  return {
+    resources: resources.map(({ errorCode, configEntries }) => ({
+      errorCode,
+      configEntries: configEntries.map(({ configName, configValue, configSource }) => ({
+        name: configName,
+        value: configValue,
+        source: configSource,
+      })),
+    })),
+  };
 }
 
 function readProduced(decoded: unknown): Coded {

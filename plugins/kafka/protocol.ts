@@ -17,10 +17,24 @@ export interface WireOptions {
 type PerPartition<Facts> = readonly { readonly topic: string; readonly partitions: readonly ({ readonly partition: number } & Facts)[] }[];
 export type Coded = { readonly errorCode: number };
 
+/** What has a configuration; type 2 is a topic. */
+interface Resource {
+  readonly type: number;
+  readonly name: string;
+}
+
+export interface ConfigEntry {
+  readonly name: string;
+  readonly value: string;
+  /** 1: set for this topic. */
+  readonly source: number;
+}
+
 /** The requests in use: what is asked and what is answered. Errors are codes in the answer, one for each thing asked for. */
 export interface Requests {
   metadata: [
-    { topics: readonly string[]; allowAutoTopicCreation: boolean },
+    /** `null`: all topics of the cluster. */
+    { topics: readonly string[] | null; allowAutoTopicCreation: boolean },
     {
       brokers: readonly (Address & { readonly nodeId: number })[];
       topicMetadata: readonly {
@@ -69,6 +83,13 @@ export interface Requests {
     { responses: PerPartition<Coded> },
   ];
   leaveGroup: [{ groupId: string; memberId: string }, Coded];
+  deleteRecords: [{ topics: PerPartition<{ offset: string }>; timeout: number }, { topics: PerPartition<Coded> }];
+  describeConfigs: [{ resources: readonly Resource[] }, { resources: readonly (Coded & { configEntries: readonly ConfigEntry[] })[] }];
+  /** Replaces everything that was set for the resource. */
+  alterConfigs: [
+    { resources: readonly (Resource & { configEntries: readonly Pick<ConfigEntry, "name" | "value">[] })[]; validateOnly: boolean },
+    { resources: readonly Coded[] },
+  ];
 }
 
 /** One connection, opened by the first request. Closed for good by `close` or when it breaks. */

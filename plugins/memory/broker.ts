@@ -21,6 +21,15 @@ export class MemoryBroker {
     for (const group of this.#groups.values()) group.setOutage(away ? new BrokerAwayError() : undefined);
   }
 
+  get topicNames(): string[] {
+    return [...this.#topics.keys()];
+  }
+
+  /** The partitions of a topic, if it exists. */
+  find(topic: string): readonly PartitionLog[] {
+    return this.#topics.get(topic) ?? [];
+  }
+
   group(name: string): Group | undefined {
     return this.#groups.get(name);
   }

@@ -1,4 +1,5 @@
 import type {
+  CollectionAccess,
   DaoCallOptions,
   DaoDriver,
   DocumentId,
@@ -26,6 +27,16 @@ import { MemoryTransaction, type View } from "./database.ts";
 /** Documents of a space. Nothing waits for anything, so every call is atomic. */
 export class MemoryDaoDriver implements DaoDriver {
   readonly capabilities = { transactions: true, watch: true, leases: true } as const;
+  readonly collections: CollectionAccess = {
+    list: async (options) => {
+      this.#view(options);
+      return this.#client.database.names;
+    },
+    empty: async (collection, options) => {
+      const ids = Array.from(this.#view(options).documents(collection), ({ _id }) => idKey(_id));
+      if (ids.length > 0) this.#client.database.putAll(new Map([[collection, new Map(ids.map((id) => [id, undefined]))]]));
+    },
+  };
   readonly #client: MemoryClient;
 
   constructor(client: MemoryClient) {

@@ -1,10 +1,13 @@
 import type { EventSink, EventSource, EventSubscriberDriver, JoinRequest } from "../../core/index.ts";
 import type { MemoryClient } from "./client.ts";
+import { MemoryTopicAccess } from "./topic-access.ts";
 
 export class MemorySubscriberDriver implements EventSubscriberDriver {
+  readonly topics: MemoryTopicAccess;
   readonly #client: MemoryClient;
 
   constructor(client: MemoryClient) {
+    this.topics = new MemoryTopicAccess(client.broker);
     this.#client = client;
   }
 

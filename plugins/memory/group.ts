@@ -23,6 +23,11 @@ export class Group implements Company {
     return [...this.#members];
   }
 
+  /** Where the group goes on in a partition, if it has ever had it. */
+  position(log: PartitionLog): number | undefined {
+    return this.#positions.get(log);
+  }
+
   join(request: JoinRequest, logs: readonly PartitionLog[], sink: EventSink): Member {
     for (const log of logs) {
       // Fixed when the group first asks: with `latest`, whatever is appended after this join is delivered to someone.

@@ -33,6 +33,8 @@ export class PartitionLog implements TopicPartition {
   /** One per group at most. */
   readonly readers = new Set<Reader>();
   readonly #records: StoredRecord[] = [];
+  /** Offset of the first record; those before it have been deleted. */
+  #start = 0;
 
   constructor(topic: string, partition: number) {
     this.topic = topic;
@@ -40,8 +42,20 @@ export class PartitionLog implements TopicPartition {
     this.lane = `${topic}/${partition}`;
   }
 
+  get start(): number {
+    return this.#start;
+  }
+
   get end(): number {
-    return this.#records.length;
+    return this.#start + this.#records.length;
+  }
+
+  /** Deletes the records before an offset. */
+  deleteBefore(offset: number): void {
+    const count = Math.min(offset, this.end) - this.#start;
+    if (count <= 0) return;
+    this.#records.splice(0, count);
+    this.#start += count;
   }
 
   /** The record is the log's from now on. */
@@ -55,10 +69,11 @@ export class PartitionLog implements TopicPartition {
 
   /** At most `count` records, for one reader, with bytes of its own. */
   read(from: number, count: number, reader: Reader): SourceRecord[] {
-    const end = Math.min(from + count, this.#records.length);
+    const first = Math.max(from, this.#start);
+    const end = Math.min(first + count, this.end);
     const records: SourceRecord[] = [];
-    for (let offset = from; offset < end; offset += 1) {
-      records.push(new DeliveredRecord(this, offset, this.#records[offset] as StoredRecord, reader));
+    for (let offset = first; offset < end; offset += 1) {
+      records.push(new DeliveredRecord(this, offset, this.#records[offset - this.#start] as StoredRecord, reader));
     }
     return records;
   }

@@ -36,7 +36,7 @@ export class Assignment implements Reader {
   }
 
   get deliverable(): boolean {
-    return !this.paused && !this.revoking && !this.released && this.next < this.log.end;
+    return !this.paused && !this.revoking && !this.released && Math.max(this.next, this.log.start) < this.log.end;
   }
 }
 
@@ -106,7 +106,7 @@ export class Member implements EventSource {
 
   lag(): number {
     let lag = 0;
-    for (const assignment of this.assignments.values()) lag += assignment.log.end - assignment.next;
+    for (const assignment of this.assignments.values()) lag += assignment.log.end - Math.max(assignment.next, assignment.log.start);
     return lag;
   }
 
@@ -156,7 +156,8 @@ export class Member implements EventSource {
       if (!assignment.deliverable) continue;
       const records = assignment.log.read(assignment.next, batchSize, assignment);
       for (const record of records) assignment.tracker.delivered(record.offset);
-      assignment.next += records.length;
+      // Records may have been deleted in between.
+      assignment.next = (records.at(-1)?.offset ?? assignment.log.end - 1) + 1;
       this.#sink.records(place(assignment), records);
       more ||= assignment.deliverable;
     }

@@ -1,4 +1,5 @@
 import type {
+  CollectionAccess,
   DaoCallOptions,
   DaoCapabilities,
   DaoDriver,
@@ -21,18 +22,22 @@ import { guarded, toFilter, toIndex, toSort, toUpdate } from "./filters.ts";
 import { Leases } from "./leases.ts";
 import { CollectionWatch } from "./watch.ts";
 
+const ownCollections = /^(system\.|hexkit_leases$)/;
+
 /** How long giving up a transaction is waited for: the server may be away. */
 const abortPatienceMs = 1_000;
 const commitPauseMs = 50;
 
 export class MongodbDaoDriver implements DaoDriver {
   readonly capabilities: DaoCapabilities;
+  readonly collections: CollectionAccess;
   readonly #client: MongodbClient;
   readonly #codec: DocumentCodec;
   readonly #leases: Leases;
 
   constructor(client: MongodbClient) {
     this.capabilities = client.capabilities;
+    this.collections = collectionAccess(client);
     this.#client = client;
     this.#codec = new DocumentCodec(client.bson);
     this.#leases = new Leases(client);
@@ -268,4 +273,23 @@ async function quietly<Result>(write: Promise<Result>): Promise<Result> {
   } catch (error) {
     throw withoutValues(error);
   }
+}
+
+function collectionAccess(client: MongodbClient): CollectionAccess {
+  return {
+    list: async ({ signal }) => {
+      const command = {
+        listCollections: 1,
+        nameOnly: true,
+        authorizedCollections: true,
+        filter: { type: "collection" },
+        cursor: { batchSize: 100_000 },
+      };
+      const { cursor } = await client.command(command, { signal });
+      return (cursor.firstBatch as { name: string }[]).map(({ name }) => name).filter((name) => !ownCollections.test(name));
+    },
+    empty: async (collection) => {
+      await client.collection(collection).deleteMany({});
+    },
+  };
 }

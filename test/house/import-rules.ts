@@ -118,7 +118,8 @@ function refusal(found: Import, target: Target, house: House): string | undefine
     case "testkit":
       if (target.kind === "node") return undefined;
       return target.kind === "file" &&
-        (/^testkit\//.test(target.path) || ["core/index.ts", "config/index.ts", "plugins/memory/index.ts"].includes(target.path))
+        (/^testkit\//.test(target.path) ||
+          ["core/index.ts", "core/inside.ts", "config/index.ts", "plugins/memory/index.ts"].includes(target.path))
         ? undefined
         : "testkit knows itself, node: and the front doors of core, config and plugins/memory";
     case "cli":

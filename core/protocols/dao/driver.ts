@@ -128,6 +128,14 @@ export interface DaoCapabilities {
   readonly leases: boolean;
 }
 
+/** Looks at collections as such, for tools and tests; a driver that cannot leaves it out. Throws its client's own errors. */
+export interface CollectionAccess {
+  /** Names of all collections but those that the plugin or the database keeps for itself. */
+  list(options: CallOptions): Promise<readonly string[]>;
+  /** Deletes all documents; the collection and its indexes stay. A missing one is no error. */
+  empty(collection: string, options: CallOptions): Promise<void>;
+}
+
 /**
  * Documents in named collections. Safe under concurrent calls, except that calls of one transaction come one after the other. Throws its
  * client's own errors; the portable DAO checks arguments, keeps time, retries transactions and maps errors, so a driver does none of that.
@@ -141,6 +149,7 @@ export interface DaoCapabilities {
  */
 export interface DaoDriver {
   readonly capabilities: DaoCapabilities;
+  readonly collections?: CollectionAccess | undefined;
 
   /** Makes the indexes that are not there yet, and drops none. Also the collection, if transactions need it beforehand. */
   prepare(collection: string, indexes: readonly IndexSpec[], options: DaoCallOptions): Promise<void>;

@@ -38,6 +38,10 @@ class PortableEventPublisher implements EventPublisher {
       mapError: (error, operation, subject) => context.mapError(error, operation, subject),
       error: (code, message, cause) => context.error(code, message, cause),
     });
+    context.onSettle(() => {
+      const { size, added } = this.#queue;
+      return { open: size === 0 ? [] : [`${size} ${size === 1 ? "event is" : "events are"} being published`], mark: String(added) };
+    });
     // Not when closing begins: translators that drain before this phase still publish what their events cause.
     context.onClose("publishers", (signal) => {
       this.#closed = true;

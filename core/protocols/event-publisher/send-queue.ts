@@ -66,6 +66,16 @@ export class SendQueue {
     };
   }
 
+  /** Records that are not settled yet. */
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** Records that were ever added. */
+  get added(): number {
+    return this.#turns;
+  }
+
   /** Resolves when the record is stored. */
   add(record: OutgoingRecord, signal: AbortSignal | undefined): Promise<void> {
     const { clock, deliveryTimeoutMs } = this.#with;

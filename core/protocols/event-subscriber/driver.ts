@@ -84,8 +84,39 @@ export interface EventSource {
   leave(): Promise<void>;
 }
 
+/** Where the records of a partition begin and end. */
+export interface PartitionExtent extends TopicPartition {
+  /** No record lies before it. */
+  readonly start: number;
+  /** Behind the last record; where the next one goes. Never falls. */
+  readonly end: number;
+}
+
+/** Where a group goes on in a partition. */
+export interface PartitionPosition extends TopicPartition {
+  readonly offset: number;
+}
+
+/**
+ * Looks at topics past any group, for tools and tests; a driver that cannot leaves it out. Topics are never created by it, and one that does not exist
+ * has no partitions. Throws its client's own errors.
+ */
+export interface TopicAccess {
+  /** Names of all topics that exist, the broker's own excepted. */
+  list(options: CallOptions): Promise<readonly string[]>;
+  /** By partition of these topics. What a publisher was told is stored lies before `end`. */
+  extents(topics: readonly string[], options: CallOptions): Promise<readonly PartitionExtent[]>;
+  /** The records from `start` up to `end`, which is not among them, in batches and in order. Records that are not there, or not any more, are left out. */
+  read(extent: PartitionExtent, options: CallOptions): AsyncIterable<readonly SourceRecord[]>;
+  /** What the broker remembers of a group; partitions of which it remembers nothing are left out. */
+  positions(group: string, topics: readonly string[], options: CallOptions): Promise<readonly PartitionPosition[]>;
+  /** Deletes the records before each `end`, also where the topic is compacted. Offsets go on growing. */
+  clear(extents: readonly PartitionExtent[], options: CallOptions): Promise<void>;
+}
+
 /** Reads records as a member of a group. Throws its client's own errors. */
 export interface EventSubscriberDriver {
+  readonly topics?: TopicAccess | undefined;
   /**
    * Resolves when the source is set up; assignments and records come through the sink, also before it resolves.
    * A missing topic is no error: the source waits for it and says so by `trouble`.

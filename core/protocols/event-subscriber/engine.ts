@@ -10,6 +10,7 @@ import type { AnyTranslator, Subscription, SubscriptionState, SubscriptionStats 
 import { Handling } from "./handling.ts";
 import { Lanes } from "./lanes.ts";
 import { Membership } from "./membership.ts";
+import type { EngineWork } from "./open-work.ts";
 import type { Partition, Task } from "./partition.ts";
 import { Partitions } from "./partitions.ts";
 import type { SubscriberSettings } from "./settings.ts";
@@ -45,6 +46,7 @@ export class Engine implements Subscription {
   /** One per membership: what is left of an old one does not matter to the next. */
   #acknowledger: Acknowledger;
   #received = 0;
+  #failure: HexkitError | undefined;
   #lastRecordMs: number;
   #ending: Promise<void> | undefined;
   /** Aborts when the end begins. */
@@ -125,6 +127,13 @@ export class Engine implements Subscription {
       void settlesWithin(this.#ending, drainTimeoutMs).then((ended) => ended || this.#drained.abort());
     }
     return this.#end(undefined, drainTimeoutMs);
+  }
+
+  /** For `openWork`: acknowledges what is settled, and tells what the broker cannot. */
+  async work(): Promise<EngineWork> {
+    await this.#acknowledger.flush();
+    const waiting = this.#lanes.paused;
+    return { inFlight: this.#partitions.inFlight, waiting, failure: this.#failure };
   }
 
   async #start(): Promise<void> {
@@ -292,6 +301,7 @@ export class Engine implements Subscription {
       this.#done.resolve();
       return;
     }
+    this.#failure = error;
     this.#condition.state = "failed";
     this.#done.reject(error);
     context.fail(error);

@@ -58,6 +58,11 @@ export class Lanes<Task> {
     return this.#lanes.size;
   }
 
+  /** The tasks that wait for their next attempt. */
+  get paused(): readonly Task[] {
+    return [...this.#lanes.values()].flatMap(({ pause, waiting }) => (pause === undefined ? [] : waiting.slice(0, 1)));
+  }
+
   /** Puts a task at the end of its lane. Nothing begins before `start`, so that what is added together may run as one batch. */
   add(name: string, task: Task): void {
     const known = this.#lanes.get(name);

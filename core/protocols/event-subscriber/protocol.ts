@@ -6,6 +6,7 @@ import { DeadLetters, deadLetterTopic, retryTopicOf } from "./dead-letters.ts";
 import type { EventSubscriberDriver } from "./driver.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
 import type { AnyTranslator, DeadLetterHandler, EventSubscriber, Subscription } from "./event-subscriber.ts";
+import { OpenWork } from "./open-work.ts";
 import { type SubscriberSettings, subscriberSettings } from "./settings.ts";
 import { combine } from "./translator.ts";
 
@@ -47,10 +48,13 @@ class PortableEventSubscriber implements EventSubscriber {
   readonly #subscriptions = new Map<string, Engine>();
   /** By the binding that they are written through; the empty one is the provider's own publisher. */
   readonly #writers = new Map<string, DeadLetters>();
+  readonly #openWork: OpenWork;
 
   constructor(driver: EventSubscriberDriver, context: ProtocolContext<SubscriberSettings>) {
     this.#driver = driver;
     this.#context = context;
+    this.#openWork = new OpenWork(driver.topics, context);
+    context.onSettle((signal) => this.#openWork.report([...this.#subscriptions.values()], signal));
     context.onClose("subscriptions", async (signal) => {
       await Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.stop({ signal })));
     });

@@ -45,6 +45,10 @@ class PortableOutboxFactory implements OutboxFactory {
     context.onClose("relays", async (signal) => {
       await Promise.all([...this.#shared.values()].map(({ relay }) => relay.stop(signal)));
     });
+    context.onSettle(async (signal) => {
+      const reports = await Promise.all([...this.#shared.values()].map(({ relay }) => relay.openWork(signal)));
+      return { open: reports.flatMap(({ open }) => open), mark: reports.map(({ mark }) => mark).join() };
+    });
     context.onHealth(() => {
       const reports = [...this.#shared].map(([collection, { relay }]) => [collection, relay.report()] as const);
       return { ok: reports.every(([, { trouble }]) => trouble === undefined), outboxes: Object.fromEntries(reports) };

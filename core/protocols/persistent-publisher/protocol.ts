@@ -63,6 +63,7 @@ class PortablePersistentPublisher implements PersistentPublisher {
     this.#collection = context.settings.collection || `${context.service.name}PersistedEvents`;
     this.#relay = new Relay(new StoredEvents(this.#collection, this.#driver, this.#calls, this.#events), parts, context);
     context.onClose("relays", (signal) => this.#relay.stop(signal));
+    context.onSettle((signal) => this.#relay.openWork(signal));
     context.onHealth(() => {
       const report = this.#relay.report();
       return { ok: report.trouble === undefined, ...report };

@@ -10,7 +10,7 @@ import { findBatches } from "../dao/find.ts";
 import type { DaoSettings } from "../dao/settings.ts";
 import type { EventPublisherDriver } from "../event-publisher/driver.ts";
 import type { PublisherSettings } from "../event-publisher/settings.ts";
-import type { ProtocolContext, ProtocolPart } from "../index.ts";
+import type { ProtocolContext, ProtocolPart, SettleReport } from "../index.ts";
 import { Check } from "./check.ts";
 import { Lease } from "./lease.ts";
 import { Pipeline, type Round } from "./pipeline.ts";
@@ -134,6 +134,24 @@ export class Relay {
     const { inFlight, published, failed, aside } = this.#pipeline;
     const trouble = this.#trouble === undefined ? {} : { trouble: this.#trouble.message };
     return { state: this.#state, backlog: this.#backlog, inFlight, published, failed, setAside: aside.size, ...trouble };
+  }
+
+  /** What is still to be published, if it is published at all without being asked for. */
+  async openWork(signal: AbortSignal): Promise<SettleReport> {
+    const { collection, pending } = this.#subject;
+    const { inFlight, published, aside } = this.#pipeline;
+    const mark = `${collection} ${published}`;
+    if (!this.isAutomatic && this.#requests.size === 0)
+      return { open: inFlight === 0 ? [] : [`collection ${collection}: ${inFlight} being published`], mark };
+    const backlog = await this.#calls.run("count", collection, { signal }, (inCall) => this.#dao.count(collection, pending, inCall));
+    if (backlog === 0) return { open: [], mark };
+    if (aside.size >= backlog && inFlight === 0)
+      throw this.#context.error(
+        "ERR_HEXKIT_NOT_SETTLED",
+        `collection ${collection}: ${backlog} cannot be published as they are; the log says why`,
+      );
+    const trouble = this.#trouble === undefined ? "" : ` (${this.#trouble.message})`;
+    return { open: [`collection ${collection}: ${backlog} still to be published${trouble}`], mark };
   }
 
   get isAutomatic(): boolean {
