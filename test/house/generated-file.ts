@@ -51,6 +51,8 @@ interface DocumentedProperty {
   readonly description?: string;
   readonly default?: unknown;
   readonly enum?: unknown;
+  readonly minimum?: number;
+  readonly maximum?: number;
   readonly writeOnly?: boolean;
   readonly items?: { readonly type?: unknown; readonly enum?: unknown };
   readonly properties?: Readonly<Record<string, DocumentedProperty>>;
@@ -76,10 +78,15 @@ export function propertyTable(
   return table(["Name", "Type", "Default", "Variable", "Meaning"], rows);
 }
 
-function typeOf({ type, enum: values, items, writeOnly }: DocumentedProperty): string {
+/** The most milliseconds that a timer takes: no bound that anybody would run into. */
+const longestMs = 2_147_483_647;
+
+function typeOf({ type, enum: values, items, writeOnly, minimum, maximum }: DocumentedProperty): string {
   if (Array.isArray(values)) return values.map((value) => code(JSON.stringify(value))).join(" or ");
   const name =
     type === "array" ? `list of ${typeof items?.type === "string" ? items.type : "value"}s` : [type ?? "any"].flat().join(" or ");
+  if (minimum !== undefined)
+    return maximum === undefined || maximum === longestMs ? `${name} from ${minimum}` : `${name}, ${minimum} to ${maximum}`;
   return writeOnly ? `secret ${name}` : name;
 }
 

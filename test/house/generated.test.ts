@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { snake, variableOf } from "../../config/names.ts";
+import { sectionNames, sections } from "../../config/sections.ts";
+import { ownSettings, partsOf } from "../../config/vocabulary.ts";
 import { type ErrorCode, errorCodes } from "../../core/errors.ts";
 import { builtinPlugins } from "../../core/loader.ts";
 import type { Plugin } from "../../core/plugin.ts";
@@ -56,11 +58,32 @@ describe("generated documents and files", () => {
     generatedSection("README.md", "protocols", `${table(["Protocol", ...all.map(({ name }) => `\`${name}\``)], rows)}\n\n${note}`);
   });
 
+  it("docs/settings.md: the sections", () => {
+    const parts = sectionNames.map((name) => `## ${name}\n\n${propertyTable(sections[name], variableBelow(name))}`);
+    generatedSection("docs/settings.md", "sections", parts.join("\n\n"));
+  });
+
   it("docs/settings.md: the protocols' settings", () => {
-    const parts = builtinProtocols
-      .filter(({ settings }) => Object.keys(settings.properties).length > 0)
-      .map(({ name, summary, settings }) => `## ${name}\n\n${summary}\n\n${propertyTable(settings, variableBelow(name))}`);
+    const parts = builtinProtocols.map((protocol) => {
+      const properties = { ...partsOf(protocol), ...ownSettings(protocol).properties };
+      return `## ${protocol.name}\n\n${protocol.summary}\n\n${propertyTable({ properties }, variableBelow(protocol.name))}`;
+    });
     generatedSection("docs/settings.md", "settings", parts.join("\n\n"));
+  });
+
+  it("docs/settings.md: where the plugins' options are", async () => {
+    const rows = (await plugins()).map(({ name, summary, provides }) => {
+      const options = `[options](../plugins/${name}/README.md#options)`;
+      return [
+        `\`${name}\``,
+        summary,
+        Object.keys(provides)
+          .map((protocol) => `\`${protocol}\``)
+          .join(", "),
+        options,
+      ];
+    });
+    generatedSection("docs/settings.md", "plugins", table(["Plugin", "For", "Offers", "May be set"], rows));
   });
 
   for (const name of builtinPlugins) {
@@ -108,6 +131,8 @@ describe("the table writer", () => {
         required: ["hosts"],
         properties: {
           hosts: { type: "array", items: { type: "string" }, description: "Hosts." },
+          port: { type: "integer", minimum: 1, maximum: 65535, description: "Port." },
+          waitMs: { type: "integer", minimum: 0, maximum: 2147483647, default: 5, description: "Wait." },
           mode: { enum: ["a", "b"], default: "a", description: "Mode." },
           login: { type: "object", properties: { passWord: { type: "string", writeOnly: true, description: "Secret." } } },
         },
@@ -116,8 +141,10 @@ describe("the table writer", () => {
     );
     const cells = text.split("\n").map((line) => line.split("|").map((cell) => cell.trim()));
     assert.deepEqual(cells[2]?.slice(1, 6), ["`hosts`", "list of strings", "required", "`HEXKIT_MAIL_HOSTS`", "Hosts."]);
-    assert.deepEqual(cells[3]?.slice(1, 6), ["`mode`", '`"a"` or `"b"`', '`"a"`', "`HEXKIT_MAIL_MODE`", "Mode."]);
-    assert.deepEqual(cells[4]?.slice(1, 6), [
+    assert.deepEqual(cells[3]?.slice(1, 3), ["`port`", "integer, 1 to 65535"]);
+    assert.deepEqual(cells[4]?.slice(1, 4), ["`waitMs`", "integer from 0", "`5`"], "what every timer has as its bound is not told");
+    assert.deepEqual(cells[5]?.slice(1, 6), ["`mode`", '`"a"` or `"b"`', '`"a"`', "`HEXKIT_MAIL_MODE`", "Mode."]);
+    assert.deepEqual(cells[6]?.slice(1, 6), [
       "`login.passWord`",
       "secret string",
       "none",

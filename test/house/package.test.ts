@@ -78,13 +78,15 @@ describe("the packed package", () => {
       "README.md",
       "CHANGELOG.md",
       "package.json",
+      "docs/README.md",
       "docs/errors.md",
+      "docs/getting-started.md",
       "docs/settings.md",
       "docs/write-a-plugin.md",
     ])
       assert.ok(installed.files.includes(paper), `${paper} is missing`);
     const known =
-      /^(LICENSE|(README|CHANGELOG)\.md|package\.json|hexkit\.config\.schema\.json|docs\/[a-z-]+\.md|(dist\/)?(core|config|plugins|testkit|cli)\/.+|core\/DECISIONS\.md|examples\/file-system-storage\/.+)$/;
+      /^(LICENSE|(README|CHANGELOG)\.md|package\.json|hexkit\.config\.schema\.json|docs\/(README|[a-z-]+)\.md|(dist\/)?(core|config|plugins|testkit|cli)\/.+|core\/DECISIONS\.md|examples\/file-system-storage\/.+)$/;
     const strange = installed.files.filter(
       (file) => !known.test(file) || /\.test\.|node_modules|\.tsbuildinfo|(^|\/)\.|coverage/.test(file),
     );
