@@ -8,3 +8,4 @@ export { testOutbox } from "./outbox.ts";
 export { testPersistentPublisher } from "./persistent-publisher.ts";
 export type { RelayedSubject } from "./relay-bench.ts";
 export type { ObjectStorageSubject, StorageQuirks, StorageServer } from "./storage-bench.ts";
+export { type TopicAccessSubject, testTopicAccess } from "./topic-access.ts";
