@@ -150,7 +150,14 @@ export class DaoBench {
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-/** A test of the suite, left out where it is of a capability that is not expected. The bench is there once the suite has begun. */
-export type DaoTest = (name: string, work: (bench: DaoBench) => Promise<void>, isExpected?: boolean) => void;
+/**
+ * A test of the suite. One that is about a capability is named after it, and left out where that is not expected (`needs`) or where it is (`lacks`).
+ * The bench is there once the suite has begun.
+ */
+export type DaoTest = (
+  name: string,
+  work: (bench: DaoBench) => Promise<void>,
+  about?: { readonly needs?: keyof DaoCapabilities; readonly lacks?: keyof DaoCapabilities },
+) => void;
 
 export const ids = (people: readonly { id: string }[]): string[] => people.map(({ id }) => id);

@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import { HexkitError } from "../../core/index.ts";
-import { type DaoSubject, type DaoTest, ids } from "./dao-bench.ts";
+import { type DaoTest, ids } from "./dao-bench.ts";
 import { within } from "./event-broker.ts";
 
 const misused = { code: "ERR_HEXKIT_TRANSACTION_INVALID" };
 
-export function testTransactions(test: DaoTest, subject: DaoSubject): void {
-  const has = subject.expects.transactions;
-
+export function testTransactions(test: DaoTest): void {
   test(
     "refuses a transaction that it does not claim to have",
     async (bench) => {
@@ -21,7 +19,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
       );
       assert.equal(ran, false);
     },
-    !has,
+    { lacks: "transactions" },
   );
 
   test(
@@ -39,7 +37,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
       assert.equal(result, 42);
       assert.deepEqual([ids(await one.find().toArray()), ids(await other.find().toArray())], [["1"], ["2"]]);
     },
-    has,
+    { needs: "transactions" },
   );
 
   test(
@@ -63,7 +61,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
       assert.equal(runs, 1);
       assert.deepEqual(await dao.find().toArray(), [{ id: "1", name: "a" }]);
     },
-    has,
+    { needs: "transactions" },
   );
 
   test(
@@ -89,7 +87,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
       });
       assert.deepEqual(ids(await dao.find().toArray()), ["2"]);
     },
-    has,
+    { needs: "transactions" },
   );
 
   test(
@@ -111,7 +109,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
       });
       assert.deepEqual(ids(await dao.find({}, { sort: "id" }).toArray()), ["2", "3"]);
     },
-    has,
+    { needs: "transactions" },
   );
 
   test(
@@ -131,7 +129,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
       assert.equal((await dao.getById("1")).age, 10);
       assert.ok(runs >= 10, `${runs} runs`);
     },
-    has,
+    { needs: "transactions" },
   );
 
   test(
@@ -159,7 +157,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
         assert.equal((await dao.getById("1")).name, answer);
       }
     },
-    has,
+    { needs: "transactions" },
   );
 
   test(
@@ -190,7 +188,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
       assert.equal(await wrapping.catch((error: unknown) => error), own);
       assert.deepEqual(ids(await dao.find().toArray()), ["1"]);
     },
-    has,
+    { needs: "transactions" },
   );
 
   test(
@@ -205,7 +203,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
       });
       assert.equal(await dao.count(), 1);
     },
-    has,
+    { needs: "transactions" },
   );
 
   test(
@@ -235,7 +233,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
         ["b", "a"],
       );
     },
-    has,
+    { needs: "transactions" },
   );
 
   test(
@@ -249,7 +247,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
       });
       assert.equal(await dao.count(), 11);
     },
-    has,
+    { needs: "transactions" },
   );
 
   test(
@@ -276,7 +274,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
       await assert.rejects(failed?.getById("1") as Promise<unknown>, misused);
       assert.equal(await dao.count(), 0);
     },
-    has,
+    { needs: "transactions" },
   );
 
   test(
@@ -304,7 +302,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
       await dao.insert({ id: "1", name: "b" });
       assert.equal((await dao.getById("1")).name, "b");
     },
-    has,
+    { needs: "transactions" },
   );
 
   test(
@@ -329,7 +327,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
       assert.equal(((error as HexkitError).cause as HexkitError).code, "ERR_HEXKIT_TRANSACTION_CONFLICT");
       assert.equal((await dao.getById("1")).name, "a");
     },
-    has,
+    { needs: "transactions" },
   );
 
   test(
@@ -340,7 +338,7 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
       await service.factory.transaction((tx) => same.in(tx).insert({ id: "1", name: "a" }));
       assert.equal(await same.count(), 1);
     },
-    has,
+    { needs: "transactions" },
   );
 
   test(
@@ -357,6 +355,6 @@ export function testTransactions(test: DaoTest, subject: DaoSubject): void {
       );
       assert.equal((await dao.getById("1")).name, "b");
     },
-    has,
+    { needs: "transactions" },
   );
 }

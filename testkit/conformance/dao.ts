@@ -1,4 +1,5 @@
 import { after, before, describe, it } from "node:test";
+import { capabilityTitle } from "./capabilities.ts";
 import { DaoBench, type DaoSubject, type DaoTest } from "./dao-bench.ts";
 import { testDriver } from "./dao-driver.ts";
 import { testFinding } from "./dao-finding.ts";
@@ -16,14 +17,15 @@ export function testDao(subject: DaoSubject): void {
       bench = new DaoBench(subject, await subject.open());
     });
     after(() => bench?.database.close());
-    const test: DaoTest = (name, work, isExpected = true) => {
-      if (isExpected) it(name, { timeout: testTimeoutMs }, () => work(bench));
+    const test: DaoTest = (name, work, about = {}) => {
+      const title = capabilityTitle(name, subject.expects, about);
+      if (title !== undefined) it(title, { timeout: testTimeoutMs }, () => work(bench));
     };
     describe("writing", () => testWriting(test, subject));
     describe("finding", () => testFinding(test));
     describe("what is stored", () => testFormats(test));
     describe("what is refused", () => testRefusals(test, subject));
-    describe("transactions", () => testTransactions(test, subject));
+    describe("transactions", () => testTransactions(test));
     describe("the driver", () => testDriver(test, subject));
   });
 }

@@ -88,6 +88,15 @@ export interface Service extends AsyncDisposable {
   readonly lines: readonly LogLine[];
 }
 
+/** A membership that the suite holds itself, past the engine. */
+export interface BareMember extends AsyncDisposable {
+  readonly source: EventSource;
+  /** What came, in order. */
+  readonly records: readonly SourceRecord[];
+  /** Resolves to the error with which the source gave up. */
+  readonly failed: Promise<unknown>;
+}
+
 /** One broker and one plugin, with the tools of the suites. */
 export class EventBench {
   readonly broker: EventBroker;
@@ -162,35 +171,50 @@ export class EventBench {
     return values.slice(0, values.indexOf(marker));
   }
 
-  /** Reads as a member of the group by the plugin's bare driver, acknowledging nothing, until `enough`. */
-  async #join(group: string, topic: string, enough: (record: SourceRecord) => boolean): Promise<void> {
+  /** A member of a group by the plugin's bare driver, and what came to it; it acknowledges nothing. */
+  async member(group: string, topics: readonly string[], onRecord: (record: SourceRecord) => void = () => {}): Promise<BareMember> {
     const { driver, close } = await this.#openDriver();
-    let source: EventSource | undefined;
+    const records: SourceRecord[] = [];
+    const failed = gate<unknown>();
+    const sink = {
+      assigned: () => {},
+      records: (_partition: unknown, some: readonly SourceRecord[]) => {
+        for (const record of some) {
+          records.push(record);
+          onRecord(record);
+        }
+      },
+      revoked: async () => {},
+      trouble: () => {},
+      failed: failed.open,
+    };
     try {
-      await within(
-        `reading ${topic}`,
-        new Promise<void>((resolve, reject) => {
-          let done = false;
-          const sink = {
-            assigned: () => {},
-            records: (_partition: unknown, records: readonly SourceRecord[]) => {
-              for (const record of records) if (!done && enough(record)) done = true;
-              if (done) resolve();
-            },
-            revoked: async () => {},
-            trouble: () => {},
-            failed: reject,
-          };
-          driver.join({ group, clientId: "conformance.reader", topics: [topic], from: "earliest" }, sink).then((joined) => {
-            source = joined;
-          }, reject);
-        }),
-      );
-      await until("the reader to have joined", () => source !== undefined);
-    } finally {
-      await source?.leave();
+      const joining = driver.join({ group, clientId: "conformance.reader", topics, from: "earliest" }, sink);
+      const source = await within(`joining ${group}`, joining);
+      const leave = async (): Promise<void> => {
+        await source.leave();
+        await close();
+      };
+      return { source, records, failed: failed.promise, [Symbol.asyncDispose]: leave };
+    } catch (error) {
       await close();
+      throw error;
     }
+  }
+
+  /** Reads as a member of the group, acknowledging nothing, until `enough`. */
+  async #join(group: string, topic: string, enough: (record: SourceRecord) => boolean): Promise<void> {
+    const done = gate();
+    let isDone = false;
+    await using member = await this.member(group, [topic], (record) => {
+      if (isDone || !enough(record)) return;
+      isDone = true;
+      done.open();
+    });
+    const failing = member.failed.then((error): never => {
+      throw error;
+    });
+    await within(`reading ${topic}`, Promise.race([done.promise, failing]));
   }
 
   async #openDriver(): Promise<{ driver: EventSubscriberDriver; close: () => Promise<void> }> {

@@ -3,13 +3,15 @@ import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import {
   getCorrelationId,
+  HexkitError,
   isHexkitError,
   type OutgoingEvent,
   type Plugin,
   withCorrelationId,
   withNewCorrelationId,
 } from "../../core/index.ts";
-import { EventBench, type EventBroker, headerValues, testTimeoutMs, text, warnings, within } from "./event-broker.ts";
+import { chaos } from "../chaos/chaos.ts";
+import { EventBench, type EventBroker, gate, headerValues, testTimeoutMs, text, warnings, within } from "./event-broker.ts";
 
 export interface EventPublisherSubject {
   readonly name: string;
@@ -284,6 +286,63 @@ export function testEventPublisher(subject: EventPublisherSubject): void {
           numbers.filter((n) => `key-${n % 7}` === key),
           key,
         );
+    });
+
+    test("stores equal keys in one partition, and each event in its own topic", async () => {
+      await using service = await bench.open();
+      const topics = [await bench.topic(3), await bench.topic(3)] as const;
+      const events = Array.from({ length: 60 }, (_, n) => event(topics[n % 2 ? 1 : 0], { key: `key-${n % 14}`, payload: { n } }));
+      await service.publisher.publishAll(events.slice(0, 30));
+      for (const each of events.slice(30)) await service.publisher.publish(each);
+      for (const [parity, topic] of topics.entries()) {
+        const records = await bench.read(topic, 30);
+        const numbers = records.map((record) => JSON.parse(text(record.value)).n as number);
+        assert.deepEqual(
+          [...numbers].sort((a, b) => a - b),
+          Array.from({ length: 30 }, (_, index) => index * 2 + parity),
+        );
+        const places = new Set(records.map(({ key, partition }) => `${text(key)} in partition ${partition}`));
+        assert.equal(places.size, 7, `a key is in more than one partition: ${[...places].sort().join(", ")}`);
+      }
+    });
+
+    test("keeps the order of a key while sending fails for a while", async () => {
+      const { plugin, plan } = chaos(subject.plugin);
+      await using service = await new EventBench(plugin, bench.broker).open();
+      const topic = await bench.topic();
+      const failing = plan.fail("eventPublisher.send", { next: 2 });
+      const first = service.publisher.publish(event(topic, { payload: { n: 1 } }));
+      await within("the first send", failing.hit());
+      const later = [2, 3].map((n) => service.publisher.publish(event(topic, { payload: { n } })));
+      await Promise.all([first, ...later]);
+      const sent = (await bench.read(topic, 3)).map((record) => JSON.parse(text(record.value)).n);
+      assert.deepEqual(sent, [1, 2, 3]);
+    });
+
+    test("sends nothing of a key behind an event that fails for good, and leaves other keys alone", async () => {
+      const { plugin, plan } = chaos(subject.plugin);
+      await using service = await new EventBench(plugin, bench.broker).open();
+      const topic = await bench.topic();
+      const answer = gate();
+      const refusing = plan.intercept(
+        "eventPublisher.send",
+        async ({ args: [, records] }) => {
+          await answer.promise;
+          return records.map(() => ({ error: new HexkitError("ERR_HEXKIT_PERMISSION_DENIED", "refused by the test") }));
+        },
+        { next: 1 },
+      );
+      const calls = [service.publisher.publish(event(topic, { payload: { n: 1 } }))];
+      await within("the first send", refusing.hit());
+      calls.push(service.publisher.publish(event(topic, { payload: { n: 2 } })));
+      calls.push(service.publisher.publish(event(topic, { key: "other", payload: { n: 3 } })));
+      answer.open();
+      const outcomes = await Promise.allSettled(calls);
+      assert.deepEqual(
+        outcomes.map((outcome) => (outcome.status === "rejected" ? outcome.reason.code : "sent")),
+        ["ERR_HEXKIT_PERMISSION_DENIED", "ERR_HEXKIT_EVENT_ORDER", "sent"],
+      );
+      assert.equal(JSON.parse(text((await bench.read(topic, 1))[0]?.value)).n, 3);
     });
 
     test("settles each concurrent call by its own result", async () => {

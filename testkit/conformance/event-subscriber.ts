@@ -19,6 +19,7 @@ import {
   headerValues,
   type RawRecord,
   testTimeoutMs,
+  text,
   until,
   warnings,
   within,
@@ -744,6 +745,34 @@ export function testEventSubscriber(subject: EventSubscriberSubject): void {
         );
       });
 
+      test("gives a member no events of topics that only others of its group read", async () => {
+        await using one = await bench.open();
+        await using two = await bench.open();
+        const [first, second, group] = [await bench.topic(3), await bench.topic(3), randomUUID()];
+        const seen: string[] = [];
+        const read = ({ subscriber }: typeof one, topic: string): ReturnType<typeof subscriber.subscribe> =>
+          subscriber.subscribe(
+            translator(topic, ({ payload }) => void seen.push(`${topic} ${payload.n}`)),
+            { group },
+          );
+        const [reading, other] = [read(one, first), read(two, second)];
+        const expected: string[] = [];
+        // The second round finds both of them settled.
+        for (let round = 0; round < 2; round += 1) {
+          for (const topic of [first, second]) {
+            const numbers = Array.from({ length: 12 }, (_, n) => round * 12 + n);
+            await bench.broker.append(
+              topic,
+              numbers.map((n) => raw(`key-${n}`, n)),
+            );
+            expected.push(...numbers.map((n) => `${topic} ${n}`));
+          }
+          await until("the events of both topics", () => new Set(seen).size >= expected.length);
+        }
+        assert.deepEqual([...new Set(seen)].sort(), expected.sort());
+        for (const { skipped, ignored } of [reading.stats(), other.stats()]) assert.deepEqual([skipped, ignored], [0, 0]);
+      });
+
       test("gives up a partition whose handlers do not end in time, without taking their cancellation for a failure", async () => {
         await using one = await bench.open();
         await using two = await bench.open();
@@ -798,6 +827,30 @@ export function testEventSubscriber(subject: EventSubscriberSubject): void {
         });
         await first.stop();
         await service.subscriber.subscribe(translator(topic, () => {})).stop();
+      });
+    });
+
+    describe("the driver", () => {
+      test("delivers nothing more of a partition that is paused, and all of it once it is resumed", async () => {
+        const [paused, other] = [await bench.topic(), await bench.topic()];
+        await using member = await bench.member(randomUUID(), [paused, other]);
+        const values = (topic: string): string[] => member.records.filter((each) => each.topic === topic).map((each) => text(each.value));
+        const append = (topic: string, n: number): Promise<void> => bench.broker.append(topic, [raw("key", n)]);
+        for (const topic of [paused, other]) {
+          await append(topic, 0);
+          await until("the first record", () => values(topic).length === 1);
+        }
+        member.source.pause([{ topic: paused, partition: 0 }]);
+        // What was asked for before may still arrive: not what was written when it had been answered long ago.
+        for (let n = 1; n <= 4; n += 1) {
+          await append(paused, n);
+          await append(other, n);
+          await until(`record ${n} of the topic that goes on`, () => values(other).length === n + 1);
+        }
+        assert.ok(!values(paused).includes(value(4)), `it went on: ${values(paused)}`);
+        member.source.resume([{ topic: paused, partition: 0 }]);
+        await until("what was held back", () => values(paused).length >= 5);
+        assert.deepEqual(values(paused), [0, 1, 2, 3, 4].map(value));
       });
     });
 

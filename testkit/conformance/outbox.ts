@@ -513,6 +513,22 @@ export function testOutbox(subject: RelayedSubject): void {
       await assert.rejects(box.publishPending(), { code: "ERR_HEXKIT_CLOSED" });
     });
 
+    test("looks once more when the registry closes, and publishes what nobody told it of", async () => {
+      const service = await bench.open({ outbox: { relayIntervalMs: 60_000 } });
+      service.plan.hang("dao.watch");
+      const { box, name, topic } = await orders(service);
+      await box.insert({ id: "a", n: 1 });
+      await box.publishPending();
+      const metadata = { deleted: false, published: false, correlation_id: new Uuid(newCorrelationId()), last_event_id: null };
+      await bench.database.write(name, [{ _id: "b", n: 1, __metadata__: metadata }] as never);
+      await service.registry.close();
+      assert.equal(metadataOf(await raw(name, "b")).published, true);
+      assert.deepEqual(
+        (await bench.read(topic, 2)).map(({ key }) => key),
+        ["a", "b"],
+      );
+    });
+
     test("feeds a read model that is kept by daoTranslator", async () => {
       await using service = await bench.open();
       const { box, topic } = await orders(service);

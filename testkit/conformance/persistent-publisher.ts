@@ -188,6 +188,36 @@ export function testPersistentPublisher(subject: RelayedSubject): void {
       assert.equal((await bench.read(topic, 4))[3]?.payload.n, 2);
     });
 
+    test("sends no later event of a key before one that fails for the moment, and those of other keys meanwhile", async () => {
+      const { service, collection, topic, publisher } = await open();
+      await using _ = service;
+      const document = (n: number, key: string, hasId: boolean) => {
+        const eventId = randomUUID();
+        const base = {
+          topic,
+          type_: "made",
+          payload: { n },
+          key,
+          headers: {},
+          correlation_id: new Uuid(newCorrelationId()),
+          published: false,
+        };
+        return { _id: eventId, ...base, event_id: hasId ? new Uuid(eventId) : null, created: new Date(1_000 + n) };
+      };
+      await bench.database.write(collection, [document(1, "k", false), document(2, "k", true), document(3, "other", true)] as never);
+      // The first one is given its id before it is sent.
+      const failing = service.plan.fail("dao.findAndPatch", { next: 1 });
+      await assert.rejects(publisher.publishPending(), { code: "ERR_HEXKIT_UNAVAILABLE" });
+      assert.equal(failing.hits, 1);
+      await publisher.publishPending();
+      const sent = (await bench.read(topic, 3)).map(({ payload }) => payload.n as number);
+      assert.deepEqual(sent.toSorted(), [1, 2, 3]);
+      assert.deepEqual(
+        sent.filter((n) => n !== 3),
+        [1, 2],
+      );
+    });
+
     test("goes on with what a crash left pending, without being called", async () => {
       const collection = bench.name();
       const topic = await bench.topic();

@@ -14,6 +14,8 @@ import {
   type SendOutcome,
   type SourceRecord,
 } from "../../core/index.ts";
+import { chaos } from "../chaos/chaos.ts";
+import type { ChaosPlan } from "../chaos/plan.ts";
 import type { DaoDatabase } from "./dao-bench.ts";
 import { EventBench, type EventBroker, headerValues, type LogLine, recordingLogger, text } from "./event-broker.ts";
 
@@ -36,6 +38,8 @@ export interface Refusals {
 }
 
 export interface RelayedService extends AsyncDisposable {
+  /** What goes wrong with the database, on plan. */
+  readonly plan: ChaosPlan;
   readonly registry: Registry;
   readonly outbox: OutboxFactory;
   readonly publisher: PersistentPublisher;
@@ -71,8 +75,9 @@ export class RelayBench {
   ): Promise<RelayedService> {
     const refusals: Refusals = {};
     const lines: LogLine[] = [];
-    const { dao } = this.#plugins;
-    const events = refusing(this.#plugins.events, refusals);
+    const { plugin: dao, plan } = chaos(this.#plugins.dao);
+    const isOne = this.#plugins.dao.name === this.#plugins.events.name;
+    const events = refusing(isOne ? dao : this.#plugins.events, refusals);
     const relay = { relayIntervalMs: 50, leaseMs: 1_000 };
     const registry = await openRegistry({
       config: {
@@ -90,11 +95,12 @@ export class RelayBench {
         },
       },
       env: {},
-      plugins: dao.name === events.name ? [events] : [dao, events],
+      plugins: isOne ? [events] : [dao, events],
       logger: recordingLogger(lines),
     });
     return {
       registry,
+      plan,
       outbox: registry.get("outbox"),
       publisher: registry.get("persistentPublisher"),
       dao: registry.get("dao"),

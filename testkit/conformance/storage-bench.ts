@@ -13,6 +13,7 @@ import {
   type Registry,
   type UploadRef,
 } from "../../core/index.ts";
+import { capabilityTitle } from "./capabilities.ts";
 import { type LogLine, recordingLogger, testTimeoutMs } from "./event-broker.ts";
 
 /** A storage server under test, or whatever stands for one: a folder, a database. Buckets of all tests have unique names, so one serves them all. */
@@ -80,8 +81,12 @@ export interface ServiceOptions {
 }
 
 export interface TestOptions extends ServiceOptions {
-  /** Whether it applies to this subject. Default: yes. */
+  /** Whether it applies to this subject, its capabilities apart. Default: yes. */
   readonly when?: boolean;
+  /** The capability that it is about: it runs only where that is expected, and is named after it. */
+  readonly needs?: keyof ObjectStorageCapabilities;
+  /** The same where the capability is not expected, and using it must be refused. */
+  readonly lacks?: keyof ObjectStorageCapabilities;
 }
 
 /** A group of tests. Called from here like the tests themselves: a file that seems to hold groups and no test would count as empty. */
@@ -118,8 +123,9 @@ export class StorageBench {
 
   /** A test with a service and a bucket of its own. */
   test(name: string, work: (service: StorageService) => Promise<void>, options: TestOptions = {}): void {
-    if (options.when === false) return;
-    it(name, { timeout: testTimeoutMs }, async () => {
+    const title = capabilityTitle(name, this.subject.expects, options);
+    if (title === undefined || options.when === false) return;
+    it(title, { timeout: testTimeoutMs }, async () => {
       await using service = await this.open(options);
       await work(service);
     });

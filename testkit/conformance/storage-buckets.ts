@@ -90,13 +90,13 @@ export function testBuckets(bench: StorageBench): void {
         }
         for (const tenant of ["one", "Two_2"]) await storage.deleteBucket(`${tenant}:${name}`, { deleteContent: true });
       },
-      { when: bench.subject.expects.tenants },
+      { needs: "tenants" },
     );
 
     bench.test(
       "with a tenant are refused where there are none",
       ({ storage }) => refuses("ERR_HEXKIT_BUCKET_NAME_INVALID", storage.createBucket("tenant:bucket")),
-      { when: !bench.subject.expects.tenants },
+      { lacks: "tenants" },
     );
   });
 }

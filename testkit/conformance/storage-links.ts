@@ -26,7 +26,7 @@ export function testLinks(bench: StorageBench): void {
     return;
   }
 
-  suite("links", () => {
+  suite("links (capability links)", () => {
     bench.test("to download give the object, whole or in part, until they expire", async ({ storage, bucket }) => {
       await storage.put(bucket, "key", "0123456789", { contentType: "text/plain" });
       const { url, expiresAt } = await storage.presignDownload(bucket, "key", { expiresInMs: 3_600_999 });
@@ -111,7 +111,6 @@ export function testLinks(bench: StorageBench): void {
   });
 
   suite("forms", () => {
-    const when = expects.postForm;
     bench.test(
       "take a file of at most the given size",
       async ({ storage, bucket, newName }) => {
@@ -128,7 +127,7 @@ export function testLinks(bench: StorageBench): void {
         const over = await storage.presignUpload(bucket, "key", { overwrite: true });
         assert.equal((await statusOf(post(over, "a much longer content than before"))) < 300, true);
       },
-      { when },
+      { needs: "postForm" },
     );
 
     bench.test(
@@ -148,7 +147,7 @@ export function testLinks(bench: StorageBench): void {
         assert.equal(await storage.exists(bucket, "key"), false);
         assert.equal(await storage.exists(bucket, "other"), false);
       },
-      { when },
+      { needs: "postForm" },
     );
 
     bench.test(
@@ -159,17 +158,17 @@ export function testLinks(bench: StorageBench): void {
         const status = await statusOf(post(form, "x"));
         assert.ok(refused(status), `status ${status}`);
       },
-      { when },
+      { needs: "postForm" },
     );
 
     bench.test(
       "are refused where the provider has none",
       ({ storage, bucket }) => refuses("ERR_HEXKIT_UNSUPPORTED", storage.presignUpload(bucket, "key")),
-      { when: !expects.postForm },
+      { lacks: "postForm" },
     );
   });
 
-  suite("links to parts", () => {
+  suite("links to parts (capability links)", () => {
     bench.test("take the part, of the signed MD5 only", async ({ storage, bucket }) => {
       const upload = await storage.multipart.start(bucket, "key", { contentType: "text/plain", metadata: { a: "b" } });
       const md5 = createHash("md5").update("part").digest("base64");
@@ -206,7 +205,7 @@ export function testLinks(bench: StorageBench): void {
 
 function testNoLinks(bench: StorageBench): void {
   suite("links", () => {
-    bench.test("are refused, of every kind, where the provider signs none", async ({ storage, bucket }) => {
+    bench.test("are refused, of every kind, where the provider signs none (no capability links)", async ({ storage, bucket }) => {
       const code = "ERR_HEXKIT_UNSUPPORTED";
       await storage.put(bucket, "key", "x");
       await refuses(code, storage.presignDownload(bucket, "key"), "presignDownload");

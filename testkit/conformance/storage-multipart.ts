@@ -48,7 +48,7 @@ export function testMultipart(bench: StorageBench): void {
         await storage.multipart.complete(upload, { ifAbsent: true });
         assert.equal((await storage.stat(bucket, "key")).sizeBytes, 3);
       },
-      { when: bench.subject.expects.conditionalComplete },
+      { needs: "conditionalComplete" },
     );
 
     bench.test(
@@ -59,7 +59,7 @@ export function testMultipart(bench: StorageBench): void {
         const large = bytesOf(9 * mebibyte);
         await refuses("ERR_HEXKIT_UNSUPPORTED", storage.put(bucket, "large", large, { ifAbsent: true }));
       },
-      { when: !bench.subject.expects.conditionalComplete },
+      { lacks: "conditionalComplete" },
     );
 
     bench.test("are one at a time for an object, but not for others of the same beginning", async ({ storage, bucket }) => {

@@ -188,6 +188,19 @@ export function testObjects(bench: StorageBench): void {
       await refuses("ERR_HEXKIT_INVALID_ARGUMENT", unread.text(), "read after close");
     });
 
+    bench.test("are listed as they are at that time, however often", async ({ storage, bucket }) => {
+      const keys = async (): Promise<string[]> => (await all(storage.list(bucket))).map(({ key }) => key);
+      await storage.put(bucket, "b", "x");
+      assert.deepEqual(await keys(), ["b"]);
+      await storage.put(bucket, "a", "x");
+      assert.deepEqual(await keys(), ["a", "b"]);
+      await storage.copy({ bucket, key: "a" }, { bucket, key: "c" });
+      await storage.delete(bucket, "b");
+      assert.deepEqual(await keys(), ["a", "c"]);
+      await storage.deleteMany(bucket, ["a", "c"]);
+      assert.deepEqual(await keys(), []);
+    });
+
     bench.test("are listed lazily, by prefix, with size and etag", async ({ storage, bucket }) => {
       const stored = await Promise.all(["a/1", "a/2", "ab", "b"].map((key) => storage.put(bucket, key, key)));
       const listed = await all(storage.list(bucket, { prefix: "a/" }));
@@ -218,7 +231,7 @@ export function testObjects(bench: StorageBench): void {
         await using object = await storage.get(bucket, "key");
         assert.equal(await object.text(), "first");
       },
-      { when: expects.conditionalPut },
+      { needs: "conditionalPut" },
     );
 
     bench.test(
@@ -227,7 +240,7 @@ export function testObjects(bench: StorageBench): void {
         await refuses("ERR_HEXKIT_UNSUPPORTED", storage.put(bucket, "key", "x", { ifAbsent: true }));
         assert.equal(await storage.exists(bucket, "key"), false);
       },
-      { when: !expects.conditionalPut },
+      { lacks: "conditionalPut" },
     );
   });
 
@@ -273,6 +286,7 @@ export function testObjects(bench: StorageBench): void {
     });
 
     const counted = chaos(bench.subject.plugin);
+    const counting = { plugin: counted.plugin, settings: { maxSingleCopyBytes: 8 * mebibyte } };
     bench.test(
       "of large objects are made in parts, and leave no upload",
       async ({ storage, bucket }) => {
@@ -286,7 +300,33 @@ export function testObjects(bench: StorageBench): void {
         assert.equal(digest(await object.bytes()), digest(content));
         assert.deepEqual(await all(storage.multipart.list(bucket)), []);
       },
-      { plugin: counted.plugin, settings: { maxSingleCopyBytes: 8 * mebibyte }, when: expects.partCopy },
+      { ...counting, needs: "partCopy" },
+    );
+
+    bench.test(
+      "of parts are refused once the source was replaced",
+      async ({ storage, driver, bucket }) => {
+        const { etag: sourceEtag } = await storage.put(bucket, "from", "old");
+        await storage.put(bucket, "from", "new");
+        const upload = await storage.multipart.start(bucket, "to");
+        const source = { bucket, key: "from", range: { start: 0, end: 2 }, sourceEtag };
+        await assert.rejects(driver.copyPart(upload, 1, source, {}), "it copied what is not what was asked for");
+        assert.deepEqual(await storage.multipart.listParts(upload), []);
+      },
+      { needs: "partCopy" },
+    );
+
+    bench.test(
+      "of large objects are made whole where parts cannot be copied",
+      async ({ storage, bucket }) => {
+        const content = bytesOf(9 * mebibyte);
+        await storage.put(bucket, "from", content);
+        await storage.copy({ bucket, key: "from" }, { bucket, key: "to" });
+        assert.equal(counted.plan.calls("objectStorage.copyPart"), 0, "no part is copied");
+        await using object = await storage.get(bucket, "to");
+        assert.equal(digest(await object.bytes()), digest(content));
+      },
+      { ...counting, lacks: "partCopy" },
     );
 
     bench.test("are not blocked by an open upload of the destination", async ({ storage, bucket }) => {

@@ -95,7 +95,7 @@ export function testTransfers(bench: StorageBench): void {
         await refuses("ERR_HEXKIT_OBJECT_EXISTS", storage.put(bucket, "key", chunksOf(large), { ifAbsent: true }));
         assert.deepEqual(await all(storage.multipart.list(bucket)), []);
       },
-      { when: expects.conditionalComplete },
+      { needs: "conditionalComplete" },
     );
 
     const abort = new AbortController();
