@@ -38,7 +38,15 @@ export function withinTime<Result>(
       },
     };
     if (signal?.aborted) return end(signal.reason);
-    work(inTime).then(
+    let working: Promise<Result>;
+    try {
+      working = work(inTime);
+    } catch (error) {
+      // Whoever throws before there is a promise leaves no timer either.
+      finish();
+      return reject(error);
+    }
+    working.then(
       (result) => {
         finish();
         resolve(result);

@@ -5,6 +5,7 @@ import { type DaoDriver, definePlugin, openRegistry } from "../../../core/index.
 import { plugin as memory } from "../../../plugins/memory/index.ts";
 import { openDao } from "./open.ts";
 
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const schema = z.object({ id: z.string(), n: z.number().optional() });
 
 describe("dao: calls that hang or fail", () => {
@@ -45,6 +46,30 @@ describe("dao: calls that hang or fail", () => {
     await assert.rejects(dao.getById("1"), { code: "ERR_HEXKIT_PROVIDER_FAILED", message: /getById people.*odd/ });
   });
 });
+
+describe("dao: a driver that throws before it gives a promise", () => {
+  it("rejects like one that rejects, and leaves no timer", async () => {
+    const create = memory.provides.dao as unknown as (...args: readonly unknown[]) => DaoDriver;
+    const get = (): never => {
+      throw new Error("odd");
+    };
+    const dao = (...args: readonly unknown[]): DaoDriver =>
+      new Proxy(create(...args), {
+        get: (driver, name) => (name === "get" ? get : bound(driver, Reflect.get(driver, name))),
+      });
+    const plugin = definePlugin({ ...memory, provides: { ...memory.provides, dao } } as never);
+    await using registry = await openRegistry({ config: { protocols: { dao: "memory" } }, plugins: [plugin], env: {}, logger: silent });
+    const people = await registry.get("dao").open({ name: "people", schema, idField: "id" });
+    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+    const before = timers();
+    await assert.rejects(people.getById("1"), { code: "ERR_HEXKIT_PROVIDER_FAILED", message: /odd/ });
+    assert.equal(timers(), before, "a timer goes on");
+  });
+});
+
+function bound(target: object, value: unknown): unknown {
+  return typeof value === "function" ? value.bind(target) : value;
+}
 
 describe("dao: transactions on a database that fails", () => {
   it("run again while the database is away, and give up in time", async () => {
