@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { MigrationContext, MigrationStep, StoredDocument } from "../../../core/index.ts";
+import { type MigrationContext, type MigrationStep, type StoredDocument, systemClock } from "../../../core/index.ts";
 import {
   counting,
   documents,
@@ -86,6 +86,40 @@ export function testMigrations(name: string, open: () => Promise<MigrationsDatab
       await database.write("db_versions", [{ _id: "r", version: 2, completed: ahead, backward: false, total_duration_ms: 1 }]);
       await service.migrations.run(plan(1, counting(2, name)));
       assert.equal(await service.migrations.version(), 1);
+    });
+
+    test("of records of the same time the highest version counts", async (database) => {
+      await using service = await openService(database);
+      const completed = new Date(1_000);
+      for (const version of [2, 4, 3]) {
+        await database.write("db_versions", [{ _id: `r${version}`, version, completed, backward: false, total_duration_ms: 1 }]);
+      }
+      assert.equal(await service.migrations.version(), 4);
+    });
+
+    test("how long a step took is recorded, in milliseconds", async (database) => {
+      await using service = await openService(database);
+      const slow: MigrationStep = { version: 2, apply: () => systemClock.sleep(40) };
+      await service.migrations.run(plan(2, slow));
+      const record = (await database.read("db_versions")).find(({ version }) => version === 2);
+      const durationMs = Number(record?.total_duration_ms);
+      // Timers may come a moment early.
+      assert.ok(durationMs >= 35 && durationMs < 60_000, `${durationMs} ms`);
+    });
+
+    test("a collection of which no document is left stays, empty", async (database) => {
+      await using service = await openService(database);
+      const name = uniqueName();
+      await database.write(name, documents(2));
+      const none: MigrationStep = {
+        version: 2,
+        apply: async ({ transform }) => {
+          assert.equal(await transform(name, () => undefined), 0);
+        },
+      };
+      await service.migrations.run(plan(2, none));
+      assert.deepEqual(await database.read(name), []);
+      assert.deepEqual((await database.collections()).toSorted(), [name, "db_versions"].sort());
     });
 
     test("indexes are kept with name and options, or left out if so asked (145)", async (database) => {
