@@ -35,7 +35,8 @@ async function main() {
   const missing = targets.filter((target) => !existsSync(target));
   if (missing.length > 0) return fail(`${missing.join(", ")}: no such file or folder`);
   if (!Number.isInteger(repeat) || repeat < 1) return fail("--repeat takes a number from 1");
-  const files = targets.length > 0 ? targets.flatMap((target) => collect(resolve(target))) : collect(join(root, "test"));
+  const files =
+    targets.length > 0 ? targets.flatMap((target) => collect(resolve(target))) : [join(root, "test"), ...exampleTests()].flatMap(collect);
   if (files.length === 0) return fail(`no test file in ${targets.join(", ") || "test"}`);
   const unique = [...new Set(files)].sort();
   const services = withServices ? await startServices(unique) : undefined;
@@ -49,6 +50,12 @@ async function main() {
     rmSync(folder, { recursive: true, force: true });
     await services?.stop();
   }
+}
+
+/** The examples' own tests, those that run from here. */
+function exampleTests() {
+  const examples = readdirSync(join(root, "examples")).map((name) => join(root, "examples", name, "test"));
+  return examples.filter((folder) => existsSync(folder));
 }
 
 /** The test files under a path, leaving out what needs servers unless they are wanted or named, and faults at full scale unless named. */

@@ -7,10 +7,13 @@ import { EventResultEmitter } from "./translators/results.ts";
 /** The file that HEXKIT_CONFIG names, else the one beside this module. */
 export const config = process.env.HEXKIT_CONFIG || fileURLToPath(new URL("./hexkit.config.json", import.meta.url));
 
+/** Those of Python hexkit's example. */
+const topicNames = { problems: "arithmetic_problems", results: "calc_output" };
+
 /** Puts ports, core and translators together and begins to consume. */
-export function startStreamCalc(registry: Registry): Subscription {
-  const results = new EventResultEmitter(registry.get("eventPublisher"));
-  return registry.get("eventSubscriber").subscribe(problemTranslator(new StreamCalculator(results)));
+export function startStreamCalc(registry: Registry, topics: typeof topicNames = topicNames): Subscription {
+  const results = new EventResultEmitter(registry.get("eventPublisher"), topics.results);
+  return registry.get("eventSubscriber").subscribe(problemTranslator(new StreamCalculator(results), topics.problems));
 }
 
 /** Runs a program to its end; an error becomes one readable message (with `--stack` all of it) and exit code 1. */

@@ -13,10 +13,10 @@ const division = {
   properties: { problem_id: { type: "string" }, dividend: { type: "number" }, divisor: { type: "number" } },
 } as const;
 
-/** Inbound: events of the topic `arithmetic_problems` → the port `ProblemHandler`. */
-export function problemTranslator(handler: ProblemHandler): Translator {
+/** Inbound: events of the topic of problems → the port `ProblemHandler`. */
+export function problemTranslator(handler: ProblemHandler, topic: string): Translator {
   return eventTranslator({
-    topic: "arithmetic_problems",
+    topic,
     events: {
       multiplication_problem: {
         schema: multiplication,
