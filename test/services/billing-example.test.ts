@@ -31,3 +31,10 @@ it("the service of docs/getting-started.md answers orders on Kafka, by its envir
     assert.equal(ended.code, 0, ended.stderr);
   }
 });
+
+it("the tests of docs/getting-started.md pass on Kafka as well, by their environment alone", async () => {
+  const env = variables(/^The tests move as the service does: .*npm test/m);
+  const { code, stdout, stderr } = await run(["--test-reporter=tap", "billing.test.ts"], { cwd: folder, env });
+  assert.equal(code, 0, stdout + stderr);
+  assert.match(stdout, /^ok \d - an order becomes a bill$/m);
+});
