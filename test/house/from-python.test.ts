@@ -75,11 +75,12 @@ async function known(): Promise<(name: string) => boolean> {
   };
 }
 
-/** The members of every interface in core, those that it inherits as well. */
+/** The members of every interface in core and testkit, those that it inherits as well. */
 function interfaceMembers(): Map<string, Set<string>> {
   const found = new Map<string, Set<string>>();
   const parents: [string, string[]][] = [];
-  for (const entry of readdirSync(join(root, "core"), { recursive: true, withFileTypes: true })) {
+  const rooms = ["core", "testkit"].map((room) => readdirSync(join(root, room), { recursive: true, withFileTypes: true }));
+  for (const entry of rooms.flat()) {
     if (!entry.name.endsWith(".ts")) continue;
     const text = readFileSync(join(entry.parentPath, entry.name), "utf8");
     for (const [, name = "", heritage = "", body = ""] of text.matchAll(
