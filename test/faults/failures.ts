@@ -22,7 +22,7 @@ export const poison: Scenario = {
     await stage.createTopic(topic, 1);
     const registry = await stage.open({
       name,
-      kafka: { brokers: stage.brokers },
+      provider: stage.provider(),
       subscriber: { deadLetter: true, maxRetries: 1, retryDelayMs: 5 },
     });
     const errorText = "Größe ≠ 日本語 🎉";
@@ -154,7 +154,7 @@ export const onePartitionFails: Scenario = {
     await stage.createTopic(topic, 6);
     // A small window, so that partition 0 is full and paused soon.
     const subscriber = { maxRetries: 1_000_000, retryDelayMs: 50, maxRetryDelayMs: 250, maxInFlight: 20, concurrency: 12 };
-    const registry = await stage.open({ name, kafka: { brokers: stage.brokers }, subscriber });
+    const registry = await stage.open({ name, provider: stage.provider(), subscriber });
     const journal = new Journal();
     let broken = true;
     const subscription = registry.get("eventSubscriber").subscribe({
@@ -225,7 +225,7 @@ export const cancelledRetry: Scenario = {
       const [topic, name] = [uniqueName(), uniqueName("service")];
       await stage.createTopic(topic, 6);
       const retry = { maxRetries: 1, retryDelayMs: 600_000, maxRetryDelayMs: 600_000 };
-      const service = { name, kafka: { brokers: stage.brokers }, subscriber: { ...retry, deadLetter: true, commitIntervalMs: 100 } };
+      const service = { name, provider: stage.provider(), subscriber: { ...retry, deadLetter: true, commitIntervalMs: 100 } };
       const journal = new Journal();
       let fails = true;
       const subscribe = (registry: Registry, member: string): Subscription =>
@@ -290,7 +290,7 @@ export const exhausted: Scenario = {
     const [topic, name] = [uniqueName(), uniqueName("service")];
     await stage.createTopic(topic, 3);
     const retry = { maxRetries: 2, retryDelayMs: 5, maxRetryDelayMs: 20 };
-    const service = { kafka: { brokers: stage.brokers }, subscriber: { ...retry, onFailure: "skip" as const } };
+    const service = { provider: stage.provider(), subscriber: { ...retry, onFailure: "skip" as const } };
     const journal = new Journal();
     const registry = await stage.open({ ...service, name });
     await publishBurst(registry, journal, topic, events, 20);
@@ -381,7 +381,7 @@ export const redrive: Scenario = {
     const [topic, name] = [uniqueName(), uniqueName("service")];
     await stage.createTopic(topic, 3);
     const subscriber = { deadLetter: true, maxRedrives, concurrency: 32 };
-    const registry = await stage.open({ name, kafka: { brokers: stage.brokers }, subscriber });
+    const registry = await stage.open({ name, provider: stage.provider(), subscriber });
     const journal = new Journal();
     await publishBurst(registry, journal, topic, events, 50);
     const ids = new Set(journal.sendings.keys());

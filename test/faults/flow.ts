@@ -50,7 +50,7 @@ async function burst(
   const chance = random(seed);
   await stage.createTopic(topic, 6);
   const subscriber = { concurrency, maxRetries: 20, retryDelayMs: 20, maxRetryDelayMs: 500 };
-  const registry = await stage.open({ name, kafka: { brokers: stage.brokers }, subscriber });
+  const registry = await stage.open({ name, provider: stage.provider(), subscriber });
   const journal = new Journal();
   await publishBurst(registry, journal, topic, count, keys);
   const begin = performance.now();

@@ -13,11 +13,11 @@ export const membership: Scenario = {
     const [flowing, publishers] = scale === "full" ? [3_000, 40] : [400, 20];
     const [topic, name] = [uniqueName(), uniqueName("service")];
     await stage.createTopic(topic, 6);
-    const kafka = { brokers: stage.brokers, sessionTimeoutMs: scale === "full" ? 6_000 : 3_000 };
+    const provider = stage.provider({ sessionTimeoutMs: scale === "full" ? 6_000 : 3_000 });
     const join = (instance: string): Promise<Worker> =>
       stage.worker(instance, {
         role: "consumer",
-        service: { name, instance, kafka, subscriber: { concurrency: publishers / 4, commitIntervalMs: 100 } },
+        service: { name, instance, provider, subscriber: { concurrency: publishers / 4, commitIntervalMs: 100 } },
         topics: [topic],
         // About as much as comes, so that events wait in buffers when something happens.
         handlerMs: 30,
@@ -25,7 +25,7 @@ export const membership: Scenario = {
     const [killed, terminated] = await Promise.all([join("killed"), join("terminated")]);
     const publisher = await stage.worker("publisher", {
       role: "publisher",
-      service: { name: `${name}-source`, kafka },
+      service: { name: `${name}-source`, provider },
       topic,
       publishers,
       pauseMs: 100,
@@ -106,7 +106,7 @@ export const orderlyStop: Scenario = {
     const [topic, name] = [uniqueName(), uniqueName("service")];
     await stage.createTopic(topic, 3);
     const subscriber = { concurrency: 16, maxRetries: 3, deadLetter: true, commitIntervalMs: 60_000, commitEvery: 10_000 };
-    const service = { name, kafka: { brokers: stage.brokers }, subscriber };
+    const service = { name, provider: stage.provider(), subscriber };
     const registry = await stage.open({ ...service, name: `${name}-source` });
     const journal = new Journal();
     await publishBurst(registry, journal, topic, 200, 40);
@@ -148,7 +148,7 @@ export const slowHandler: Scenario = {
     await stage.createTopic(topic, 3);
     const registry = await stage.open({
       name,
-      kafka: { brokers: stage.brokers, sessionTimeoutMs },
+      provider: stage.provider({ sessionTimeoutMs }),
       subscriber: { stallTimeoutMs: sessionTimeoutMs / 2, commitIntervalMs: 100 },
     });
     const journal = new Journal();

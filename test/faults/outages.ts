@@ -13,16 +13,16 @@ async function processes(
   await stage.ownBroker();
   const [topic, name] = [uniqueName(), uniqueName("service")];
   await stage.createTopic(topic, 6);
-  const kafka = { brokers: stage.brokers, requestTimeoutMs: 10_000 };
+  const provider = stage.provider({ requestTimeoutMs: 10_000 });
   const consumer = await stage.worker("consumer", {
     role: "consumer",
-    service: { name, kafka, subscriber: { concurrency: 50, commitIntervalMs: 200 } },
+    service: { name, provider, subscriber: { concurrency: 50, commitIntervalMs: 200 } },
     topics: [topic],
     handlerMs: 2,
   });
   const publisher = await stage.worker("publisher", {
     role: "publisher",
-    service: { name: `${name}-source`, kafka, deliveryTimeoutMs: 120_000 },
+    service: { name: `${name}-source`, provider, deliveryTimeoutMs: 120_000 },
     topic,
     ...flow,
   });

@@ -8,7 +8,7 @@ export const openAndClose: Scenario = {
   title: "opening, working and closing again and again: the heap stays within 5 %, no handle is left open",
   async run(stage, scale) {
     const [warmUp, cycles] = scale === "full" ? [100, 100] : [40, 20];
-    const service = { name: uniqueName("service"), kafka: { brokers: stage.brokers } };
+    const service = { name: uniqueName("service"), provider: stage.provider() };
     const worker = stage.start("cycles", { role: "cycles", service, warmUp, cycles }, ["--expose-gc"]);
     await worker.until(280_000, "its measures", () => worker.result !== undefined);
     // Nothing keeps it alive.

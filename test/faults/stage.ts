@@ -10,7 +10,7 @@ import { startKafka } from "../services/kafka.mjs";
 import { servers } from "../services/kafka.ts";
 import { createTopicAs } from "../services/topics.ts";
 import { countSteps, type Run, readJournal, type Sending } from "./journal.ts";
-import { openService, type Service } from "./service.ts";
+import { openService, type ProviderTimes, type Service } from "./service.ts";
 import type { Message, Order, Request, Task } from "./worker.ts";
 
 export type Figures = Readonly<Record<string, number | string>>;
@@ -154,8 +154,13 @@ export class Stage {
     return this.#own === undefined ? servers.plain : (this.#own.addresses.KAFKA_BROKERS as string).split(",");
   }
 
+  /** How a service reaches the broker. */
+  provider(options: ProviderTimes = {}): Service["provider"] {
+    return { plugin: "kafka", options: { brokers: this.brokers, ...options } };
+  }
+
   /** A broker that may be killed. */
-  async ownBroker(): Promise<ScriptedKafka> {
+  async ownBroker(): Promise<Pick<ScriptedKafka, "kill" | "restart">> {
     this.#own ??= await startKafka({ container: false });
     return this.#own;
   }

@@ -6,9 +6,9 @@ import { openService, type Service } from "../faults/service.ts";
 import { servers } from "./kafka.ts";
 
 /** Opening a whole service fails with the code for wrong credentials, soon, and tells no secret. */
-async function isRefused(kafka: Service["kafka"], secret: string): Promise<void> {
+async function isRefused(options: Extract<Service["provider"], { plugin: "kafka" }>["options"], secret: string): Promise<void> {
   const begin = performance.now();
-  const error = await openService({ name: "intruder", kafka }).then(
+  const error = await openService({ name: "intruder", provider: { plugin: "kafka", options } }).then(
     async (registry) => {
       await registry.close();
       assert.fail("it opened");

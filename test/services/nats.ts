@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, headers } from "@nats-io/transport-node";
 import { encodeRecord } from "../../examples/nats-jetstream/records.ts";
@@ -47,4 +48,13 @@ function asStored({ key, value, headers: all = [] }: RawRecord): ReturnType<type
 
 export function uniqueName(): string {
   return `test-${randomUUID()}`;
+}
+
+/** Waits until `condition` holds; fails, naming `what`, when that takes too long. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadlineMs = Date.now() + 30_000;
+  while (!(await condition())) {
+    if (Date.now() > deadlineMs) throw new Error(`waited 30 s for ${what}`);
+    await sleep(10);
+  }
 }

@@ -13,4 +13,7 @@ export interface ScriptedServer extends Server {
   tool(...args: string[]): Promise<string>;
 }
 
-export function startServer(name: "kafka" | "minio" | "mongodb" | "versitygw", settings?: Record<string, string>): Promise<ScriptedServer>;
+export function startServer(
+  name: "kafka" | "minio" | "mongodb" | "nats" | "versitygw",
+  settings?: Record<string, string>,
+): Promise<ScriptedServer>;
