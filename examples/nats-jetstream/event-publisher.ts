@@ -1,4 +1,4 @@
-import type { EventPublisherDriver, OutgoingRecord, SendOutcome } from "hexkit";
+import { type EventPublisherDriver, HexkitError, type OutgoingRecord, type SendOutcome } from "hexkit";
 import type { NatsClient } from "./client.ts";
 import { isPassing } from "./errors.ts";
 import { encodeRecord } from "./records.ts";
@@ -33,6 +33,7 @@ export class NatsPublisherDriver implements EventPublisherDriver {
     return `${hash(key) % lanes}/${topic}`;
   }
 
+  // #region send
   async send(_lane: string, records: readonly OutgoingRecord[]): Promise<readonly SendOutcome[]> {
     const outcomes: SendOutcome[] = [];
     const failed = new Map<string, SendOutcome>();
@@ -40,13 +41,14 @@ export class NatsPublisherDriver implements EventPublisherDriver {
     for (const record of records) {
       const outcome = away ?? failed.get(record.key) ?? (await this.#store(record));
       outcomes.push(outcome);
-      if (outcome.error === undefined) continue;
-      failed.set(record.key, outcome);
-      // The rest would only wait as long for nothing.
-      if (isPassing(outcome.error)) away = outcome;
+      const { error } = outcome;
+      // The rest would only wait as long for nothing. It is sent again, all of it, in order.
+      if (isPassing(error)) away = outcome;
+      else if (error !== undefined && !failed.has(record.key)) failed.set(record.key, { error: notSent(error) });
     }
     return outcomes;
   }
+  // #endregion
 
   async #store(record: OutgoingRecord): Promise<SendOutcome> {
     const { topic, key } = record;
@@ -75,4 +77,8 @@ export class NatsPublisherDriver implements EventPublisherDriver {
     }
     return count;
   }
+}
+
+function notSent(cause: unknown): HexkitError {
+  return new HexkitError("ERR_HEXKIT_EVENT_ORDER", "not sent, because an earlier event with the same key failed", { cause });
 }

@@ -159,7 +159,6 @@ export class Partition {
   async #read(reader: Reader): Promise<void> {
     const { signal } = this.#closed;
     for (let delivery = 0; !signal.aborted; ) {
-      while (this.#paused && !signal.aborted) await new Promise<void>((resolve) => (this.#wake = resolve));
       let interrupted = false;
       const fetched = await reader.fetch();
       this.#fetching = {
@@ -171,6 +170,8 @@ export class Partition {
       try {
         if (signal.aborted) return;
         for await (const message of fetched) {
+          // Of a fetch that waits for messages, the server sends them also after the pause: they wait here.
+          while (this.#paused && !signal.aborted) await this.#resumed();
           if (signal.aborted || message.delivery !== delivery + 1) return;
           delivery += 1;
           this.#deliver(message);
@@ -181,6 +182,12 @@ export class Partition {
         void fetched.close();
       }
     }
+  }
+
+  #resumed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 
   #deliver(message: Delivered): void {

@@ -11,6 +11,8 @@ const sources = {
   meaning: "examples/file-system-storage/storage.ts",
   capabilities: "examples/file-system-storage/storage.ts",
   conformance: "test/examples/file-system-storage.test.ts",
+  send: "examples/nats-jetstream/event-publisher.ts",
+  brokers: "test/services/nats-conformance.test.ts",
 };
 
 describe("docs/write-a-plugin.md", () => {
@@ -26,9 +28,10 @@ function region(path: string, name: string): string {
   const source = readFileSync(join(root, path), "utf8");
   const [, indent = "", text = ""] = new RegExp(`^( *)// #region ${name}\n(.*?)^ *// #endregion$`, "ms").exec(source) ?? [];
   if (text === "") throw new Error(`${path} has no region ${name}`);
-  const lines = text.trimEnd().split("\n");
+  const lines = text.trimEnd().replace(/^\n+/, "").split("\n");
   return lines
     .map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line))
     .join("\n")
-    .replace("../../examples/file-system-storage/", "./");
+    .replace(/\.\.\/\.\.\/examples\/[^/]+\//, "./")
+    .replace("./nats.ts", "./broker.ts");
 }

@@ -35,6 +35,7 @@ export interface EventPublisherDriver {
   /**
    * Sends records of one lane, in order, and resolves with one outcome per record once the broker has answered for all.
    * Once a record has failed, later ones of its topic and key are not stored either, so that repeating them keeps their order.
+   * A record that is sent again is the same object: whoever knows it can tell the broker that it may have it already.
    */
   send(lane: string, records: readonly OutgoingRecord[], options: CallOptions): Promise<readonly SendOutcome[]>;
 }

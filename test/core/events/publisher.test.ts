@@ -261,6 +261,27 @@ describe("retrying", () => {
     assert.ok((clock.sleeps[2] as number) <= 100);
   });
 
+  it("sends a record again as the same object, and an event that is published again as another", async () => {
+    const driver = new FakePublisherDriver();
+    await using service = await openPublisher(driver, { clock: new SkippingClock() });
+    const calls = new Calls();
+    calls.watch(1, service.api.publish(event(1)));
+    const first = await driver.next();
+    first.answer(busy());
+    const second = await driver.next();
+    assert.equal(second.records[0], first.records[0]);
+    second.fail(busy());
+    const third = await driver.next();
+    assert.equal(third.records[0], first.records[0]);
+    third.answer();
+    await calls.settled(1);
+    calls.watch(2, service.api.publish(event(1)));
+    const fourth = await driver.next();
+    assert.notEqual(fourth.records[0], first.records[0]);
+    fourth.answer();
+    assert.deepEqual(await calls.settled(2), { 1: "stored", 2: "stored" });
+  });
+
   it("keeps the order over retries: only what failed goes again, before what came later", async () => {
     const clock = new SkippingClock();
     const driver = new FakePublisherDriver();
