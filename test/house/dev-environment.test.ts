@@ -76,6 +76,7 @@ describe("compose.yaml", () => {
     named("test/services/container.mjs", servers.minio?.image ?? "");
     const [, nats] = /\bVERSION=(\S+)/.exec(text("test/services/nats.sh")) ?? [];
     assert.equal(servers.nats?.image, `nats:${nats}-alpine`);
+    named("test/services/container.mjs", `nats:${nats}`);
   });
 
   it("lets Kafka tell each side an address at which it finds it", () => {

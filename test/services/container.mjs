@@ -37,7 +37,7 @@ const images = {
     addresses: (port) => s3Addresses("VERSITYGW", port),
   },
   mongodb: {
-    image: "mongo:6.0",
+    image: "mongo:6.0.5",
     options: [],
     command: (port) => ["mongod", "--replSet", "rs0", "--port", `${port}`, "--bind_ip_all", "--setParameter", "enableTestCommands=1"],
     ready: (port, container) => {
