@@ -169,7 +169,10 @@ const rules: Record<string, { says: RegExp; kept: Record<string, string>; broken
     says: /testkit knows/,
     kept: {
       "testkit/a.ts": `import "node:test"; import "../core/index.ts"; import "../config/index.ts"; import "../plugins/memory/index.ts";`,
+      "testkit/b.ts": `import "../core/inside.ts";`,
+      "testkit/containers/client.ts": `await import("testcontainers");`,
       "core/index.ts": "",
+      "core/inside.ts": empty,
       "config/index.ts": empty,
       "plugins/memory/index.ts": empty,
     },
@@ -177,6 +180,8 @@ const rules: Record<string, { says: RegExp; kept: Record<string, string>; broken
       { "testkit/a.ts": `import "../core/call.ts";`, "core/call.ts": empty },
       { "testkit/a.ts": `import "../plugins/nats/index.ts";`, "plugins/nats/index.ts": empty },
       { "testkit/a.ts": `import "pino";` },
+      { "testkit/containers/client.ts": `import "testcontainers";` },
+      { "testkit/a.ts": `await import("testcontainers");` },
     ],
   },
   "the command knows front doors and commander": {

@@ -6,6 +6,7 @@ import { builtinPlugins } from "../../core/loader.ts";
 import type { Plugin } from "../../core/plugin.ts";
 import { codecInstalls } from "../../plugins/kafka/codecs.ts";
 import { signingPackages } from "../../plugins/s3/client.ts";
+import { containerPackage } from "../../testkit/containers/client.ts";
 import { manifest, root } from "./packed-package.ts";
 
 // What is stated twice drifts unless a test compares it.
@@ -26,13 +27,12 @@ describe("the plugins of this package", () => {
     });
   }
 
-  it("bring every peer that the package names", async () => {
+  it("bring, with the test kit, every peer that the package names", async () => {
     const all = await Promise.all(builtinPlugins.map((name) => import(`../../plugins/${name}/index.ts`)));
     const packages = all.flatMap(({ plugin }) => (plugin as Plugin).package ?? []);
-    const expected = [...packages, ...Object.values(codecInstalls), ...signingPackages].map(({ name, range }): [string, string] => [
-      name,
-      range,
-    ]);
+    const expected = [...packages, ...Object.values(codecInstalls), ...signingPackages, containerPackage].map(
+      ({ name, range }): [string, string] => [name, range],
+    );
     assert.deepEqual(manifest().peerDependencies, Object.fromEntries(expected));
   });
 });

@@ -76,7 +76,7 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 /** A value as a text on one line. */
-export function show(value: unknown): string {
+function show(value: unknown): string {
   const text = value === undefined ? "nothing" : JSON.stringify(value);
   return text.length <= longestText ? text : `${text.slice(0, longestText)}… (${text.length} characters)`;
 }
