@@ -310,10 +310,19 @@ export function testEventPublisher(subject: EventPublisherSubject): void {
       const { plugin, plan } = chaos(subject.plugin);
       await using service = await new EventBench(plugin, bench.broker).open();
       const topic = await bench.topic();
-      const failing = plan.fail("eventPublisher.send", { next: 2 });
+      const answer = gate();
+      const failing = plan.intercept(
+        "eventPublisher.send",
+        async () => {
+          await answer.promise;
+          throw new HexkitError("ERR_HEXKIT_UNAVAILABLE", "away by the test");
+        },
+        { next: 2 },
+      );
       const first = service.publisher.publish(event(topic, { payload: { n: 1 } }));
       await within("the first send", failing.hit());
       const later = [2, 3].map((n) => service.publisher.publish(event(topic, { payload: { n } })));
+      answer.open();
       await Promise.all([first, ...later]);
       const sent = (await bench.read(topic, 3)).map((record) => JSON.parse(text(record.value)).n);
       assert.deepEqual(sent, [1, 2, 3]);
