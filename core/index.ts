@@ -20,6 +20,7 @@ export {
   isHexkitError,
 } from "./errors.ts";
 export type { HealthReport, ProviderHealth } from "./health.ts";
+export { type InspectedPlugin, inspectPlugins, type PluginInspection } from "./inspection.ts";
 export type { Logger } from "./logging.ts";
 export type { ServiceIdentity } from "./names.ts";
 export type { OptionSchema, OptionsOf, OptionsSchema } from "./options.ts";
@@ -120,6 +121,7 @@ export type {
   Migrations,
   TransformOptions,
 } from "./protocols/migrations/migrations.ts";
+export type { ContentShelf, ContentStore, RecordRef } from "./protocols/object-storage/content-store.ts";
 export type {
   ContentFacts,
   FormRequest,
@@ -158,6 +160,7 @@ export type {
   UploadLinkOptions,
   UploadRef,
 } from "./protocols/object-storage/object-storage.ts";
+export { objectStorageOver } from "./protocols/object-storage/over-contents.ts";
 export { recommendPartSize } from "./protocols/object-storage/part-size.ts";
 export {
   createAgent,

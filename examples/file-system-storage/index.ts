@@ -1,8 +1,8 @@
 // #region plugin
 import { access, constants, mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
-import { definePlugin, type ErrorCode, type OptionsSchema } from "hexkit";
-import { fileSystemStorage } from "./storage.ts";
+import { definePlugin, type ErrorCode, type OptionsSchema, objectStorageOver } from "hexkit";
+import { folderStore } from "./storage.ts";
 
 const options = {
   type: "object",
@@ -32,6 +32,6 @@ export default definePlugin({
   },
   check: ({ path }) => access(path, constants.W_OK),
   classify: (error) => codes[String((error as NodeJS.ErrnoException).code)],
-  provides: { objectStorage: ({ path, clock }) => fileSystemStorage(path, clock) },
+  provides: { objectStorage: ({ path, clock }) => objectStorageOver(folderStore(path), clock) },
 });
 // #endregion

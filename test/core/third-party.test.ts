@@ -253,6 +253,9 @@ describe("the plugin of docs/write-a-plugin.md, built from the packed package al
     assert.equal(code, 0, stderr);
     const [text, refused, missing] = stdout.split("\n");
     assert.deepEqual([text, refused], ["a,b", "ERR_HEXKIT_UNSUPPORTED"]);
-    assert.match(missing ?? "", /^objectStorage \(provider "files", plugin fileSystem\): put "missing\/key" failed: ENOENT/);
+    assert.match(
+      missing ?? "",
+      /^objectStorage \(provider "files", plugin fileSystem\): put "missing\/key" failed: there is no bucket "missing"$/,
+    );
   });
 });

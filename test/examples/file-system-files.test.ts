@@ -1,12 +1,32 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openRegistry } from "hexkit";
 import plugin from "../../examples/file-system-storage/index.ts";
+import { root } from "../core/run-program.ts";
 
 describe("file-system-storage", () => {
+  it("is a whole plugin in under 200 lines", async () => {
+    const folder = join(root, "examples", "file-system-storage");
+    const sources = (await readdir(folder)).filter((file) => file.endsWith(".ts"));
+    const lines = await Promise.all(sources.map(async (file) => (await readFile(join(folder, file), "utf8")).split("\n").length));
+    const total = lines.reduce((sum, count) => sum + count, 0);
+    assert.ok(total < 200, `${sources.join(", ")}: ${total} lines`);
+  });
+
+  it("takes a stray file in the folder for no bucket", async () => {
+    await using folder = await temporaryFolder();
+    await writeFile(join(folder.path, "stray"), "");
+    await using registry = await openRegistry({
+      config: { providers: { files: { plugin: "fileSystem", options: { folder: folder.path } } }, protocols: { objectStorage: "files" } },
+      env: {},
+      plugins: [plugin],
+    });
+    assert.deepEqual(await registry.get("objectStorage").listBuckets(), []);
+  });
+
   it("keeps one file for an object, however many replace it at once while others read it", async () => {
     await using folder = await temporaryFolder();
     await using registry = await openRegistry({

@@ -7,9 +7,9 @@ import { root } from "../house/packed-package.ts";
 /** What the page shows, by section: the file that it is cut from. */
 const sources = {
   plugin: "examples/file-system-storage/index.ts",
-  put: "examples/file-system-storage/storage.ts",
-  meaning: "examples/file-system-storage/storage.ts",
-  capabilities: "examples/file-system-storage/storage.ts",
+  records: "examples/file-system-storage/storage.ts",
+  contents: "examples/file-system-storage/storage.ts",
+  unless: "examples/file-system-storage/storage.ts",
   conformance: "test/examples/file-system-storage.test.ts",
   send: "examples/nats-jetstream/event-publisher.ts",
   brokers: "test/services/nats-conformance.test.ts",
