@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 export async function withKafka(work: (brokers: readonly string[]) => Promise<void>): Promise<void> {
   const given = process.env.HEXKIT_TEST_KAFKA_BROKERS;
   if (given) return work(given.split(","));
-  const script = fileURLToPath(new URL("../test/services/kafka.sh", import.meta.url));
+  const script = fileURLToPath(new URL("test/services/kafka.sh", import.meta.resolve("hexkit/package.json")));
   const env = { ...process.env, HEXKIT_TEST_INSTANCE: `bench-${process.pid}` };
   const run = (...args: string[]): string => execFileSync(script, args, { env, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
   try {

@@ -135,7 +135,7 @@ function openMongodb(dsn: string, database: string): Promise<Registry> {
 async function withMongodb(work: (dsn: string) => Promise<void>): Promise<void> {
   const given = process.env.HEXKIT_TEST_MONGODB_DSN;
   if (given) return work(given);
-  const script = fileURLToPath(new URL("../test/services/mongodb.sh", import.meta.url));
+  const script = fileURLToPath(new URL("test/services/mongodb.sh", import.meta.resolve("hexkit/package.json")));
   const env = { ...process.env, HEXKIT_TEST_INSTANCE: `bench-${process.pid}` };
   const run = (...args: string[]): string => execFileSync(script, args, { env, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
   try {

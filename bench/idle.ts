@@ -34,7 +34,7 @@ function measure(brokers: readonly string[], seconds: number, node: string): voi
   const answers = Array.from({ length: runs }, () => {
     const { stdout, stderr, status } = spawnSync(node, ["--input-type=module", "-e", code], {
       encoding: "utf8",
-      cwd: fileURLToPath(new URL("..", import.meta.url)),
+      cwd: fileURLToPath(new URL(".", import.meta.resolve("hexkit/package.json"))),
     });
     if (status !== 0 || stderr !== "") throw new Error(`the idle process failed: ${stderr}`);
     return JSON.parse(stdout) as { version: string; percent: number };

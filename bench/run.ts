@@ -6,6 +6,7 @@ import { benchMemory } from "./memory.ts";
 import { benchObjectStorage } from "./object-storage.ts";
 import { benchGet, benchImport, benchOpen } from "./startup.ts";
 
+// Compiled like the package, because a loader that compiles on the fly wraps every function, ours and not the bare clients'.
 // npm run bench [-- startup memory kafka objects dao idle] [-- --seconds 60] [--node PATH]: which ones (default: all), how long idle, on which Node.
 const { values, positionals } = parseArgs({
   allowPositionals: true,

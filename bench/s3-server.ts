@@ -12,7 +12,7 @@ export interface S3Server {
 /** Runs `work` with the MinIO that `HEXKIT_TEST_MINIO_ENDPOINT` and its companions name, or with one that is started for it. */
 export async function withMinio(work: (server: S3Server) => Promise<void>): Promise<void> {
   if (process.env.HEXKIT_TEST_MINIO_ENDPOINT) return work(serverOf((name) => process.env[`HEXKIT_TEST_${name}`]));
-  const script = fileURLToPath(new URL("../test/services/minio.sh", import.meta.url));
+  const script = fileURLToPath(new URL("test/services/minio.sh", import.meta.resolve("hexkit/package.json")));
   const env = { ...process.env, HEXKIT_TEST_INSTANCE: `bench-${process.pid}` };
   const run = (...args: string[]): string => execFileSync(script, args, { env, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
   try {

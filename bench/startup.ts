@@ -1,5 +1,4 @@
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { openRegistry } from "hexkit";
 import { show, spread } from "./stats.ts";
 
@@ -15,8 +14,6 @@ function processMs(code: string): number {
 
 /** `import "hexkit"` as built, over bare Node: pairs in turn, so that a drift of the machine hits both. */
 export function benchImport(): void {
-  if (!existsSync(new URL("../dist/core/index.js", import.meta.url)))
-    throw new Error("run `npm run build` first: the built package is measured");
   const bare: number[] = [];
   const added: number[] = [];
   processMs('await import("hexkit")');
