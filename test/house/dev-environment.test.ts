@@ -69,7 +69,7 @@ describe("compose.yaml", () => {
     assert.equal(new Set(ports).size, ports.length);
   });
 
-  it("has the images that the tests start, and the version of NATS that they build", () => {
+  it("has the images that tests and test kit start, and the version of NATS that is built", () => {
     const named = (file: string, image: string): void => assert.ok(text(file).includes(`"${image}"`), `${file} does not name ${image}`);
     named("test/services/kafka-container.mjs", servers.kafka?.image ?? "");
     named("test/services/container.mjs", servers.mongodb?.image ?? "");
@@ -77,6 +77,8 @@ describe("compose.yaml", () => {
     const [, nats] = /\bVERSION=(\S+)/.exec(text("test/services/nats.sh")) ?? [];
     assert.equal(servers.nats?.image, `nats:${nats}-alpine`);
     named("test/services/container.mjs", `nats:${nats}`);
+    for (const server of [servers.kafka, servers.mongodb, servers.minio]) named("testkit/containers/servers.ts", server?.image ?? "");
+    assert.ok(text("docs/getting-started.md").includes(` ${servers.kafka?.image}\n`), "the guide starts the same broker");
   });
 
   it("lets Kafka tell each side an address at which it finds it", () => {

@@ -61,7 +61,7 @@ async function known(): Promise<(name: string) => boolean> {
     add(name, plugin.options.properties as unknown as Properties);
   }
   for (const path of Object.keys(manifest().exports)) names.add(`hexkit${path.slice(1)}`);
-  for (const door of ["core/index.ts", "testkit/index.ts"]) {
+  for (const door of ["core/index.ts", "testkit/index.ts", "testkit/containers/index.ts"]) {
     const text = readFileSync(join(root, door), "utf8");
     for (const [, list = ""] of text.matchAll(/^export (?:type )?\{([^}]*)\}/gms))
       for (const name of list.split(",")) names.add(name.replace(/^\s*type\s/, "").trim());
