@@ -204,6 +204,10 @@ export class NatsClient {
     }
   }
 
+  async purge(stream: string, subject: string): Promise<void> {
+    await this.#call(() => this.#manager.streams.purge(stream, { filter: subject }));
+  }
+
   /** A reader of a subject that begins at a sequence. */
   async read(stream: string, subject: string, from: number): Promise<Reader> {
     this.#readers += 1;

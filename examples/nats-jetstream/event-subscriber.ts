@@ -52,8 +52,13 @@ class NatsSource implements EventSource {
   /** Partitions of topics, and when they were looked at. */
   readonly #counts = new Map<string, number>();
   #countedMs = 0;
-  /** What was last heard of each member, and since when nothing else. */
+  /** Places that are being opened. */
+  readonly #opening = new Set<string>();
+  /** What is mine by the state. */
+  #mine: ReadonlySet<string> = new Set();
+  /** The last sign of life of each other member, and since when there is no newer one. */
   readonly #heard = new Map<string, { readonly beat: number; readonly sinceMs: number }>();
+  #observedMs = 0;
   readonly #leaving = new AbortController();
   readonly #unwatch: (() => void)[];
   readonly #running: Promise<void>;
@@ -62,6 +67,8 @@ class NatsSource implements EventSource {
   /** Lets go of everything when my own signs of life have been missing for too long. */
   #guard = new AbortController();
   #joined = false;
+  /** Whether the sink has been told of the first share, or is about to. */
+  #announced = false;
   #left: Promise<void> | undefined;
 
   constructor(client: NatsClient, { clock }: ProviderContext, request: JoinRequest, sink: EventSink) {
@@ -127,8 +134,9 @@ class NatsSource implements EventSource {
     if (!this.#joined) return;
     for (;;) {
       const current = await this.#store.state();
-      if (await this.#store.replaceState(current, without(current.value, this.#id))) return;
+      if (await this.#store.replaceState(current, without(current.value, this.#id))) break;
     }
+    await this.#store.forget(this.#id);
   }
 
   /** Takes one step at each heartbeat, and whenever something has happened. */
@@ -162,17 +170,20 @@ class NatsSource implements EventSource {
   async #step(): Promise<void> {
     if (!this.#joined) await this.#store.prepare();
     await this.#count();
+    const sentMs = this.#clock.now();
+    await this.#store.beat(this.#id);
     for (;;) {
       if (this.#leaving.signal.aborted) return;
-      const sentMs = this.#clock.now();
       const current = await this.#store.state();
-      this.#observe(current.value);
-      const released = new Set(this.#released);
-      const next = plan(current.value, this.#me(released));
-      if (!(await this.#store.replaceState(current, next.state))) continue;
-      for (const place of released) this.#released.delete(place);
+      await this.#observe(current.value);
+      const me = this.#me(new Set(this.#released));
+      const next = plan(current.value, me);
+      if (next.changed && !(await this.#store.replaceState(current, next.state))) continue;
+      for (const place of me.released) this.#released.delete(place);
+      for (const id of me.dead) if (this.#heard.delete(id)) void this.#store.forget(id).catch(() => {});
+      this.#joined = true;
       this.#beGuarded(sentMs);
-      await this.#apply(next);
+      this.#apply(next);
       return;
     }
   }
@@ -183,18 +194,23 @@ class NatsSource implements EventSource {
     return { id: this.#id, topics: this.#request.topics, counts: this.#counts, released, dead: new Set(dead.map(([id]) => id)) };
   }
 
-  #observe({ members }: GroupState): void {
-    const sinceMs = this.#clock.now();
-    for (const id of this.#heard.keys()) if (members[id] === undefined) this.#heard.delete(id);
-    for (const [id, { beat }] of Object.entries(members)) if (this.#heard.get(id)?.beat !== beat) this.#heard.set(id, { beat, sinceMs });
+  /** Looks for signs of life of the others, by my own clock; not each time, since everybody looks at everybody. */
+  async #observe({ members }: GroupState): Promise<void> {
+    const others = Object.keys(members).filter((id) => id !== this.#id);
+    for (const id of this.#heard.keys()) if (!others.includes(id)) this.#heard.delete(id);
+    const { sessionTimeoutMs } = this.#client.options;
+    if (this.#clock.now() - this.#observedMs < sessionTimeoutMs / 6 && others.every((id) => this.#heard.has(id))) return;
+    const beats = await Promise.all(others.map(async (id) => [id, await this.#store.lastBeat(id)] as const));
+    this.#observedMs = this.#clock.now();
+    for (const [id, beat] of beats) if (this.#heard.get(id)?.beat !== beat) this.#heard.set(id, { beat, sinceMs: this.#observedMs });
   }
 
   /** Somebody has written the state. Waits for no heartbeat if that concerns me. */
   #hear(state: GroupState): void {
-    this.#observe(state);
     if (!this.#joined) return;
-    const next = plan(state, this.#me(this.#released));
-    if (next.changed || [...next.excess].some((place) => this.#partitions.get(place)?.revoking === false)) this.#nap.abort();
+    const { changed, excess, mine } = plan(state, this.#me(this.#released));
+    const toGive = [...excess].some((place) => this.#partitions.get(place)?.revoking === false);
+    if (changed || toGive || mine.length < this.#mine.size) this.#nap.abort();
   }
 
   #connection(connected: boolean): void {
@@ -216,22 +232,40 @@ class NatsSource implements EventSource {
     });
   }
 
-  async #apply({ mine, excess }: Plan): Promise<void> {
-    const kept = new Set(mine);
-    for (const [place, partition] of this.#partitions) if (!kept.has(place)) this.#lose(partition);
-    const missing = mine.filter((place) => !this.#partitions.has(place) && !excess.has(place));
-    const opened = await Promise.all(missing.map((place) => this.#open(place)));
-    if (this.#leaving.signal.aborted) return;
-    if (!this.#joined || opened.length > 0) this.#sink.assigned(opened.map(({ at }) => at));
-    this.#joined = true;
-    for (const partition of opened) {
-      this.#partitions.set(placeOf(partition.at.topic, partition.at.partition), partition);
-      partition.start();
-    }
+  #apply({ mine, excess }: Plan): void {
+    this.#mine = new Set(mine);
+    for (const [place, partition] of this.#partitions) if (!this.#mine.has(place)) this.#lose(partition);
+    const missing = mine.filter((place) => !this.#partitions.has(place) && !this.#opening.has(place) && !excess.has(place));
+    // Not waited for: signs of life must go on.
+    if (missing.length > 0 || !this.#announced) void this.#take(missing);
     for (const place of excess) {
       const partition = this.#partitions.get(place);
-      if (partition === undefined) this.#released.add(place);
-      else if (!partition.revoking) void this.#giveUp(place, partition);
+      if (partition !== undefined && !partition.revoking) void this.#giveUp(place, partition);
+      else if (partition === undefined && !this.#opening.has(place)) this.#released.add(place);
+    }
+  }
+
+  async #take(places: readonly string[]): Promise<void> {
+    const first = !this.#announced;
+    this.#announced = true;
+    for (const place of places) this.#opening.add(place);
+    try {
+      const opened = await Promise.all(places.map((place) => this.#open(place)));
+      if (this.#leaving.signal.aborted) return;
+      this.#troubles.clear("positions");
+      const mine = opened.filter(({ at }) => this.#mine.has(placeOf(at.topic, at.partition)));
+      if (first || mine.length > 0) this.#sink.assigned(mine.map(({ at }) => at));
+      for (const partition of mine) {
+        this.#partitions.set(placeOf(partition.at.topic, partition.at.partition), partition);
+        partition.start();
+      }
+    } catch (error) {
+      if (first) this.#announced = false;
+      // Tried again with the next step.
+      if (isPassing(error)) this.#troubles.raise("positions", "cannot be read", error);
+      else this.#fail(error);
+    } finally {
+      for (const place of places) this.#opening.delete(place);
     }
   }
 
@@ -243,7 +277,6 @@ class NatsSource implements EventSource {
       clock: this.#clock,
       sink: this.#sink,
       troubles: this.#troubles,
-      member: this.#id,
       lost: (lost) => this.#lose(lost),
       failed: (error) => this.#fail(error),
     });

@@ -50,6 +50,21 @@ export class GroupStore {
     return (await this.#write("members", next, sequence)) !== undefined;
   }
 
+  /** A sign of life. Resolves once it is stored. */
+  async beat(member: string): Promise<void> {
+    await this.#client.publish(`${this.#subject}.beat.${member}`, { headers: [], body: Buffer.of() }, {});
+  }
+
+  /** The number of a member's last sign of life; it grows. */
+  async lastBeat(member: string): Promise<number> {
+    return (await this.#client.last(this.#stream, `${this.#subject}.beat.${member}`))?.sequence ?? 0;
+  }
+
+  /** Takes the signs of life of a member away that is no more. */
+  async forget(member: string): Promise<void> {
+    await this.#client.purge(this.#stream, `${this.#subject}.beat.${member}`);
+  }
+
   position(topic: string, partition: number): Promise<Versioned<Position> | undefined> {
     return this.#read(`position.${token(topic)}.${partition}`);
   }

@@ -2,8 +2,8 @@
 export interface GroupState {
   /** Topic → how many partitions it has. */
   readonly topics: Readonly<Record<string, number>>;
-  /** Member → what it reads, and a number that grows with each of its signs of life. */
-  readonly members: Readonly<Record<string, { readonly beat: number; readonly topics: readonly string[] }>>;
+  /** Member → the topics that it reads. */
+  readonly members: Readonly<Record<string, readonly string[]>>;
   /** Place (`partition/topic`) → the member that reads it. */
   readonly owners: Readonly<Record<string, string>>;
 }
@@ -25,7 +25,7 @@ export interface Plan {
   readonly mine: readonly string[];
   /** Of it, what somebody else should have: it is theirs once I let go. */
   readonly excess: ReadonlySet<string>;
-  /** Whether more than my sign of life is new. */
+  /** Whether anything is new in `state`. */
   readonly changed: boolean;
 }
 
@@ -40,10 +40,10 @@ export function partitionOf(place: string): { readonly topic: string; readonly p
   return { topic: place.slice(slash + 1), partition: Number(place.slice(0, slash)) };
 }
 
-/** My next step: a sign of life, what I let go of, and free partitions of my share. Follows from its arguments alone. */
+/** My next step: who is dead goes, what I let go of is free, and what is free of my share is mine. Follows from its arguments alone. */
 export function plan(state: GroupState, me: Myself): Plan {
   const members = Object.fromEntries(Object.entries(state.members).filter(([id]) => id === me.id || !me.dead.has(id)));
-  members[me.id] = { beat: (members[me.id]?.beat ?? 0) + 1, topics: me.topics };
+  members[me.id] = me.topics;
   const topics = { ...state.topics };
   for (const [topic, count] of me.counts) topics[topic] = Math.max(count, topics[topic] ?? 0);
   const owners = Object.fromEntries(
@@ -56,8 +56,7 @@ export function plan(state: GroupState, me: Myself): Plan {
     state: { topics, members, owners },
     mine,
     excess: new Set(mine.filter((place) => shares.get(place) !== me.id)),
-    changed:
-      state.members[me.id] === undefined || JSON.stringify({ ...state, members: 0 }) !== JSON.stringify({ topics, members: 0, owners }),
+    changed: JSON.stringify(state) !== JSON.stringify({ topics, members, owners }),
   };
 }
 
@@ -83,7 +82,7 @@ function share({ topics, members, owners }: GroupState): Map<string, string> {
   };
   const candidates = new Map<string, string[]>();
   for (const topic of Object.keys(topics).sort()) {
-    const readers = ids.filter((id) => members[id]?.topics.includes(topic));
+    const readers = ids.filter((id) => members[id]?.includes(topic));
     for (let partition = 0; readers.length > 0 && partition < (topics[topic] ?? 0); partition += 1)
       candidates.set(placeOf(topic, partition), readers);
   }

@@ -13,7 +13,6 @@ export interface PartitionSurroundings {
   readonly clock: Clock;
   readonly sink: EventSink;
   readonly troubles: Troubles;
-  readonly member: string;
   /** It is another member's. */
   lost(partition: Partition): void;
   /** Reading it is impossible, now and later. */
@@ -29,6 +28,8 @@ export class Partition {
   revoking = false;
   lag: number | undefined;
   readonly #with: PartitionSurroundings;
+  /** Whose the stored position is: of this assignment, not of the member's next one. */
+  readonly #owner = crypto.randomUUID();
   readonly #tracker = new OffsetTracker();
   readonly #closed = new AbortController();
   /** What the member acknowledges must have been delivered by this very assignment. */
@@ -51,7 +52,7 @@ export class Partition {
 
   /** Makes the position its own: whoever had it before can store none any more. */
   async open(): Promise<void> {
-    const { store, member, topics, client } = this.#with;
+    const { store, topics, client } = this.#with;
     const { topic, partition } = this.at;
     for (;;) {
       const found = await store.position(topic, partition);
@@ -59,7 +60,7 @@ export class Partition {
       const end = ((await client.stream(topics.stream(topic)))?.lastSequence ?? 0) + 1;
       // The stream was deleted and made anew: positions in the old one mean nothing.
       if (next > end) next = 1;
-      const sequence = await store.writePosition(topic, partition, { next, owner: member }, found?.sequence ?? 0);
+      const sequence = await store.writePosition(topic, partition, { next, owner: this.#owner }, found?.sequence ?? 0);
       if (sequence === undefined) continue;
       this.#sequence = sequence;
       this.#start = next;
@@ -107,18 +108,18 @@ export class Partition {
   }
 
   async #commit(): Promise<void> {
-    const { store, member, lost } = this.#with;
+    const { store, lost } = this.#with;
     const { topic, partition } = this.at;
     const next = this.#tracker.position as number;
-    let sequence = await store.writePosition(topic, partition, { next, owner: member }, this.#sequence);
+    let sequence = await store.writePosition(topic, partition, { next, owner: this.#owner }, this.#sequence);
     if (sequence === undefined) {
       // Either somebody else has it, or the answer to an earlier write of mine was lost.
       const found = await store.position(topic, partition);
-      if (found?.value.owner !== member) {
+      if (found?.value.owner !== this.#owner) {
         lost(this);
         return;
       }
-      sequence = await store.writePosition(topic, partition, { next, owner: member }, found.sequence);
+      sequence = await store.writePosition(topic, partition, { next, owner: this.#owner }, found.sequence);
       if (sequence === undefined) return;
     }
     this.#sequence = sequence;

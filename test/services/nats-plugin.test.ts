@@ -209,6 +209,8 @@ describe("the NATS plugin on a server", () => {
     assert.deepEqual(await manager.consumers.list(`hexkit_topic_${topic}`).next(), []);
     const group = await manager.streams.getMessage("hexkit_groups", { last_by_subj: `hexkit.group.${name}.members` });
     assert.deepEqual(group?.json(), { topics: { [topic]: 4 }, members: {}, owners: {} });
+    const { state } = await manager.streams.info("hexkit_groups", { subjects_filter: `hexkit.group.${name}.beat.>` });
+    assert.deepEqual(state.subjects ?? {}, {});
   });
 });
 
