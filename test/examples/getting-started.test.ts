@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, extname, join } from "node:path";
+import { delimiter, dirname, extname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { generatedSection } from "../house/generated-file.ts";
 import { bring, type InstalledPackage, installPackage, root } from "../house/packed-package.ts";
@@ -54,7 +54,8 @@ describe(`${path}, followed in an empty folder with the packed package`, () => {
   /** Types a command into a shell. */
   const type = (command: string) =>
     new Promise<{ code: number; output: string }>((done) => {
-      const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(HEXKIT_|NODE_|npm_|INIT_CWD)/.test(name)));
+      const kept = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(HEXKIT_|NODE_|npm_|INIT_CWD)/.test(name)));
+      const env = { ...kept, PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH}` }; // the node that runs the tests
       execFile("bash", ["-c", command], { cwd: installed.folder, env, timeout: 60_000 }, (error, stdout, stderr) =>
         done({ code: error === null ? 0 : typeof error.code === "number" ? error.code : 1, output: stdout + stderr }),
       );
