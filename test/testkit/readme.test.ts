@@ -2,9 +2,20 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { openRegistry } from "hexkit";
+import { openRegistry, type Registry, type Subscription } from "hexkit";
 import { plugin as memory } from "hexkit/plugins/memory";
-import { chaos, memoryFaults, openTestRegistry } from "hexkit/testkit";
+import {
+  chaos,
+  clearTopics,
+  emptyBuckets,
+  emptyCollections,
+  expectEvents,
+  memoryFaults,
+  openTestRegistry,
+  publishEvents,
+  recordEvents,
+  settled,
+} from "hexkit/testkit";
 import { generatedSection } from "../house/generated-file.ts";
 
 const config = {
@@ -14,8 +25,96 @@ const config = {
 const order = { topic: "orders", type: "order", key: "a", payload: { n: 1 } };
 const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
+/** Makes a bill of every order. */
+function startBilling(registry: Registry): Subscription {
+  return registry.get("eventSubscriber").subscribe({
+    topics: ["orders"],
+    types: ["order"],
+    consume: async ({ key, payload }) => {
+      const { n } = payload as { n: number };
+      if (n === 0) throw new Error("nothing was ordered");
+      await registry.get("eventPublisher").publish({ topic: "bills", type: "bill", key, payload: { cents: n * 100 } });
+    },
+  });
+}
+
+/** Without a container engine there is no server: this one binds nothing, so that all stays in memory. */
+async function startKafka() {
+  return { bind: (..._bindings: string[]) => ({}), [Symbol.asyncDispose]: async () => {} };
+}
+
+/** What a snippet of the README shows as an error's text. */
+function shown(name: string, message: string): void {
+  generatedSection("testkit/README.md", name, `\`\`\`text\n${message}\n\`\`\``);
+}
+
 // What stands between the marks is what the README shows.
 describe("testkit/README.md", () => {
+  it("events", async () => {
+    await using registry = await openTestRegistry(config, { logger });
+    startBilling(registry);
+    // #region events
+    await using bills = await recordEvents(registry, "bills");
+    await publishEvents(registry, "orders", [
+      { type: "order", key: "ann", payload: { n: 1 } },
+      { type: "order", key: "bob", payload: { n: 2 } },
+    ]);
+    await settled(registry); // all of it is handled
+
+    expectEvents(await bills.stop(), [
+      { type: "bill", key: "ann", payload: { cents: 100 } },
+      { type: "bill", key: "bob", payload: { cents: 200 } },
+    ]);
+    // #endregion
+    assert.throws(
+      () =>
+        expectEvents(bills.events, [
+          { type: "bill", key: "ann", payload: { cents: 100 } },
+          { type: "bill", key: "bob", payload: { cents: 250 } },
+          { type: "bill", key: "zoe", payload: { cents: 300 } },
+        ]),
+      ({ message }: Error) => {
+        shown("difference", message);
+        return true;
+      },
+    );
+  });
+
+  it("open", async () => {
+    const slow = { ...config.protocols.eventSubscriber, maxRetries: 5, retryDelayMs: 60_000, maxRetryDelayMs: 60_000 };
+    await using registry = await openTestRegistry({ ...config, protocols: { ...config.protocols, eventSubscriber: slow } }, { logger });
+    const subscription = startBilling(registry);
+    await publishEvents(registry, "orders", { type: "order", payload: { n: 0 } });
+    while (subscription.stats().retried === 0) await new Promise((resolve) => setImmediate(resolve));
+    await assert.rejects(settled(registry, { timeoutMs: 1_000 }), ({ message }: Error) => {
+      shown("open", message);
+      return true;
+    });
+  });
+
+  it("clean", async () => {
+    const all = { ...config.protocols, objectStorage: "memory", dao: "memory" };
+    const file = { ...config, protocols: all };
+    const prepare = await openTestRegistry(file, { logger, space: "readme-clean" });
+    await prepare.get("objectStorage").createBucket("invoices");
+    await prepare.close();
+    const env = { HEXKIT_MEMORY_SPACE: "readme-clean" };
+    // #region clean
+    await using registry = await openTestRegistry(file, { env, logger }); // env: process.env, to reach real servers
+    await clearTopics(registry, ["orders", "bills"]);
+    await emptyBuckets(registry, "invoices");
+    await emptyCollections(registry, "all");
+    // #endregion
+  });
+
+  it("containers", async () => {
+    // #region containers
+    await using kafka = await startKafka();
+    await using registry = await openTestRegistry(config, { env: kafka.bind("eventPublisher", "eventSubscriber"), logger });
+    // #endregion
+    await publishEvents(registry, "orders", { type: "order", payload: { n: 1 } });
+  });
+
   it("chaos", async () => {
     // #region chaos
     const { plugin, plan } = chaos(memory); // or your plugin, or ours for Kafka

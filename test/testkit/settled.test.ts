@@ -108,12 +108,14 @@ describe("testkit: settled", () => {
   it("says what is still open when its time is over: where, how much, who holds it up", async () => {
     await using registry = await open({ maxRetries: 1, retryDelayMs: 60_000, maxRetryDelayMs: 60_000, drainTimeoutMs: 0 });
     const consume = ({ key }: { key: string }): Promise<void> => (key === "slow" ? never : Promise.reject(new Error("not today")));
-    registry.get("eventSubscriber").subscribe({ topics: ["t1"], types: ["order"], consume });
+    const subscription = registry.get("eventSubscriber").subscribe({ topics: ["t1"], types: ["order"], consume });
     const event = { type: "order", payload: {} };
     await publishEvents(registry, "t1", [
       { ...event, key: "slow" },
       { ...event, key: "bad" },
     ]);
+    const isStuck = (): boolean => subscription.stats().retried === 1 && subscription.stats().inFlight === 2;
+    while (!isStuck()) await new Promise((resolve) => setImmediate(resolve));
     await assert.rejects(settled(registry, { timeoutMs: 200 }), (error: Error) => {
       assert.equal((error as { code?: string }).code, "ERR_HEXKIT_NOT_SETTLED");
       const [head, ...lines] = error.message.split("\n");
