@@ -9,7 +9,7 @@ import { inParallel, inTurns, perSecond } from "./turns.ts";
 
 const largeMebibytes = 256;
 const partBytes = 8 * 1024 ** 2;
-const smallObjects = 1_000;
+const smallObjects = 3_000;
 const callers = 32;
 const large = randomBytes(largeMebibytes * 1024 ** 2);
 const small = randomBytes(1024);

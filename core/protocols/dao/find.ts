@@ -95,34 +95,34 @@ export async function* findBatches(
 ): AsyncGenerator<readonly StoredDocument[], undefined> {
   if (query.limit === 0) return undefined;
   const { batchSize } = calls.context.settings;
-  // One signal for the whole: the first batch's own is over when the second is asked for.
+  // One signal for the whole: a call's own is over with its batch.
   const controller = new AbortController();
   let batches: AsyncIterator<readonly StoredDocument[]> | undefined;
+  let exhausted = false;
+  let reason: unknown = iterationOver;
   try {
     for (;;) {
-      const { done, value } = await calls.run("find", collection, options, async (inCall) => {
+      const { done, value } = await calls.run("find", collection, options, async ({ timeoutMs, transaction }) => {
         batches ??= driver
-          .find(collection, query, { timeoutMs: inCall.timeoutMs, transaction: inCall.transaction, signal: controller.signal, batchSize })
+          .find(collection, query, { timeoutMs, transaction, signal: controller.signal, batchSize })
           [Symbol.asyncIterator]();
-        return linked(inCall.signal, controller, batches.next());
+        return batches.next();
       });
-      if (done) return undefined;
+      if (done) {
+        exhausted = true;
+        return undefined;
+      }
       yield value;
     }
+  } catch (error) {
+    reason = error;
+    throw error;
   } finally {
-    controller.abort(iterationOver);
-    // Not waited for while a request hangs: whoever gave up has waited enough.
-    batches?.return?.().catch(() => undefined);
-  }
-}
-
-/** While a batch is under way its signal ends the whole. */
-async function linked<Result>(signal: AbortSignal | undefined, controller: AbortController, result: Promise<Result>): Promise<Result> {
-  const onAbort = (): void => controller.abort(signal?.reason);
-  signal?.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await result;
-  } finally {
-    signal?.removeEventListener("abort", onAbort);
+    if (!exhausted) {
+      // Ends a batch under way, whose call is over by its time or by the caller's signal.
+      controller.abort(reason);
+      // Not waited for while a request hangs: whoever gave up has waited enough.
+      batches?.return?.().catch(() => undefined);
+    }
   }
 }
