@@ -1,4 +1,5 @@
 export { readSources } from "./load.ts";
+export { reservedNames } from "./names.ts";
 export { describeValues } from "./print.ts";
 export { resolveConfig } from "./resolve.ts";
 export { configSchema } from "./schema.ts";

@@ -63,13 +63,19 @@ export async function configure({
     ...vocabulary(loaded.plugins, protocols, shortNames),
     refusedPlugins: loaded.refused,
   });
+  const redact = createRedact(resolution.secrets);
   const problems = [...loaded.problems, ...clashes, ...resolution.problems, ...checkBindings(resolution, protocols, loaded.plugins)];
   return {
     config: problems.length === 0 ? resolution.config : undefined,
-    report: { ok: problems.length === 0, problems, values: resolution.values },
+    report: {
+      ok: problems.length === 0,
+      // What a plugin's module says when it cannot be loaded may be anything.
+      problems: problems.map(({ place, message }) => ({ place, message: redact(message) })),
+      values: resolution.values,
+    },
     plugins: loaded.plugins,
     protocols,
-    redact: createRedact(resolution.secrets),
+    redact,
     checkSettings: (schema, settings) =>
       checkSettings(schema, settings).map(({ pointer, message }) => `${pointer.slice(1).replaceAll("/", ".")}: ${message}`),
   };

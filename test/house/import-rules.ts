@@ -41,7 +41,10 @@ const computedImports = /^(core\/loader\.ts|(test|bench|cli)\/)/;
 /** The beginning of a computed name that says which package it is. Names of our own say nothing: they stand for any plugin. */
 const packageHead = /^(?!hexkit\/)(?:@[^./][^/]*\/)?[^@./][^/]*\//;
 /** Where a third-party plugin module's default export stands. */
-const defaultExports = /^(test\/.*\/fixtures\/|examples\/(file-system-storage|nats-jetstream)\/index\.ts$)/;
+const defaultExports =
+  /^(test\/.*\/fixtures\/|(examples\/(file-system-storage|nats-jetstream)|cli\/templates\/(event-publisher|own-protocol))\/index\.ts$)/;
+/** What `hexkit init` copies: as strangers will have it, and not ours to use. */
+const templates = /^cli\/templates\//;
 
 const technologies = /kafka|minio|mongo|redis(?!tri|play|cover|cuss|ea|en)|(?<![a-z0-9])s3(?![a-z0-9])|S3(?=[A-Z])/gi;
 /** Code of core and config that may name a technology: the short names of our own plugins. */
@@ -98,6 +101,7 @@ function refusal(found: Import, target: Target, house: House): string | undefine
   if (target.kind === "missing") return `there is no ${target.path}`;
   if (target.kind === "computed") return computedImports.test(from) ? undefined : "only core/loader.ts loads by a computed name";
   const room = from.slice(0, from.indexOf("/"));
+  if (templates.test(from)) return refusalOfExample(found, target, house);
   if (target.kind === "file" && target.viaName && ["core", "config", "plugins", "testkit", "cli"].includes(room)) {
     return "inside the package files are imported by path";
   }
@@ -126,7 +130,8 @@ function refusal(found: Import, target: Target, house: House): string | undefine
         : "testkit knows itself, node: and the front doors of core, config and plugins/memory";
     case "cli":
       if (target.kind === "node" || (target.kind === "package" && target.name === "commander")) return undefined;
-      return target.kind === "file" && (/^cli\//.test(target.path) || ["core/index.ts", "config/index.ts"].includes(target.path))
+      return target.kind === "file" &&
+        ((/^cli\//.test(target.path) && !templates.test(target.path)) || ["core/index.ts", "config/index.ts"].includes(target.path))
         ? undefined
         : "cli knows itself, node:, commander and the front doors of core and config";
     case "examples":
@@ -169,7 +174,10 @@ function refusalOfPlugin(found: Import, target: Target): string | undefined {
 }
 
 function refusalOfExample(found: Import, target: Target, house: House): string | undefined {
-  const example = found.file.split("/").slice(0, 2).join("/");
+  const example = found.file
+    .split("/")
+    .slice(0, templates.test(found.file) ? 3 : 2)
+    .join("/");
   const domain = new RegExp(`^${example}/(core|ports)/`);
   if (domain.test(found.file)) {
     if (target.kind === "file") return domain.test(target.path) ? undefined : "the domain core and its ports know only themselves";
@@ -179,7 +187,11 @@ function refusalOfExample(found: Import, target: Target, house: House): string |
     return undefined;
   }
   if (target.kind === "file") {
-    return target.viaName || target.path.startsWith(`${example}/`) ? undefined : "an example knows itself and hexkit's public names";
+    // `hexkit init` copies that example into a plugin, and the test beside it.
+    const copied = example === "cli/templates/object-storage" && target.path.startsWith("examples/file-system-storage/");
+    return target.viaName || copied || target.path.startsWith(`${example}/`)
+      ? undefined
+      : "an example knows itself and hexkit's public names";
   }
   if (target.kind !== "package") return undefined;
   if (target.name === "hexkit") return "not a public name of hexkit";
@@ -221,7 +233,8 @@ function read(file: string, source: string, house: House): Module {
   const violations: Violation[] = errors.map((error) => ({ file, line: 1, rule: "syntax", message: error.message }));
   const imports: Import[] = [];
   const imported = new Set<string>();
-  const isFrontDoor = file === "config/index.ts" || [...house.publicNames.values()].includes(file);
+  const isFrontDoor =
+    file === "config/index.ts" || /^cli\/templates\/[^/]+\/index\.ts$/.test(file) || [...house.publicNames.values()].includes(file);
 
   const add = (node: Node, from: unknown, typeOnly: boolean, lazy = false): void => {
     imports.push({ file, line: lineOf(node.start), specifier: literal(from), typeOnly, lazy });

@@ -1,5 +1,16 @@
 import { execFile } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
 import { promisify } from "node:util";
@@ -35,6 +46,7 @@ export async function installPackage(): Promise<InstalledPackage> {
       await npm(["install", "--prefer-offline", "--no-audit", "--no-fund", tarball], folder);
     } else {
       await unpack(tarball, join(folder, "node_modules", "hexkit"));
+      linkCommands(join(folder, "node_modules"));
       copyDependencies(join(folder, "node_modules"));
     }
     const files = filesIn(join(folder, "node_modules", "hexkit"));
@@ -70,6 +82,15 @@ async function unpack(tarball: string, into: string): Promise<void> {
   await exec("tar", ["xzf", tarball, "-C", into, "--strip-components=1"]);
 }
 
+/** As npm does it: what stands in `bin` can be executed, by a link in `.bin`. */
+function linkCommands(nodeModules: string): void {
+  mkdirSync(join(nodeModules, ".bin"));
+  for (const [name, path] of Object.entries(manifest().bin)) {
+    chmodSync(join(nodeModules, "hexkit", path), 0o755);
+    symlinkSync(join("..", "hexkit", path), join(nodeModules, ".bin", name));
+  }
+}
+
 /** What `npm install` would put beside the package: the dependencies in the lock file that are neither for development nor peers. */
 function copyDependencies(nodeModules: string): void {
   const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
@@ -88,6 +109,7 @@ export function bring(folder: string, names: readonly string[]): void {
 
 export function manifest(): {
   readonly files: readonly string[];
+  readonly bin: Readonly<Record<string, string>>;
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
 } {

@@ -1,0 +1,4 @@
+/** Outbound: somebody greets visitors. */
+export interface Greeter {
+  greet(visitorId: string, text: string): Promise<void>;
+}
