@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, fork, spawn } from "node:child_process";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { daoTranslator, type Outbox } from "hexkit";
@@ -51,6 +51,14 @@ class Writer {
 
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  async pause(ms: number): Promise<void> {
+    this.signal("SIGSTOP");
+    // Should this process end meanwhile, the writer must wake up to notice.
+    spawn("sh", ["-c", `sleep 30; kill -CONT ${this.#child.pid}`], { detached: true, stdio: "ignore" }).unref();
+    await delay(ms);
+    this.signal("SIGCONT");
   }
 
   async ended(): Promise<void> {
@@ -244,9 +252,7 @@ export const outboxPaused: Scenario = {
       for (let round = 0; round < rounds; round += 1) {
         const paused = writers[round % 2] as Writer;
         await delay(700);
-        paused.signal("SIGSTOP");
-        await delay(2_500);
-        paused.signal("SIGCONT");
+        await paused.pause(2_500);
       }
       await within(120_000, "the writers to be done", () => writers.every(({ isDone, hasEnded }) => isDone && !hasEnded));
       const { documents, records, repeated, late } = await assertPublished(stored, () => stage.read(topic));
