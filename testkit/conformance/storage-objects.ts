@@ -138,6 +138,17 @@ export function testObjects(bench: StorageBench): void {
       { when: !quirks.keysArePaths },
     );
 
+    bench.test("are told apart by the case of their keys", async ({ storage, bucket }) => {
+      for (const key of ["key", "Key", "KEY"]) await storage.put(bucket, key, key);
+      assert.deepEqual(
+        (await all(storage.list(bucket))).map(({ key }) => key),
+        ["KEY", "Key", "key"],
+      );
+      await storage.delete(bucket, "Key");
+      await using object = await storage.get(bucket, "key");
+      assert.equal(await object.text(), "key");
+    });
+
     bench.test("that are missing are told apart from those that are there", async ({ storage, bucket }) => {
       const code = "ERR_HEXKIT_OBJECT_NOT_FOUND";
       assert.equal(await storage.exists(bucket, "key"), false);

@@ -1,3 +1,5 @@
+// #region database
+
 import { randomUUID } from "node:crypto";
 import { idKey } from "../../../plugins/memory/collection.ts";
 import { clearMemorySpace } from "../../../plugins/memory/index.ts";
@@ -23,3 +25,4 @@ export async function openDatabase(): Promise<DaoDatabase> {
     },
   };
 }
+// #endregion

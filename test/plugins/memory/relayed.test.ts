@@ -1,3 +1,5 @@
+// #region relayed
+
 import { plugin } from "../../../plugins/memory/index.ts";
 import { testOutbox, testPersistentPublisher } from "../../../testkit/conformance/index.ts";
 import { openBroker } from "./broker-subject.ts";
@@ -11,3 +13,4 @@ const subject = {
 
 testOutbox(subject);
 testPersistentPublisher(subject);
+// #endregion

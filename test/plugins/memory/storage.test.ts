@@ -1,3 +1,5 @@
+// #region storage
+
 import { randomUUID } from "node:crypto";
 import { type Clock, systemClock } from "../../../core/index.ts";
 import { plugin } from "../../../plugins/memory/index.ts";
@@ -18,3 +20,4 @@ testObjectStorage({
     return { options: { space }, clock, elapse, close: async () => clearMemorySpace(space) };
   },
 });
+// #endregion
