@@ -117,6 +117,10 @@ export class NatsClient {
     void this.#watchConnection();
   }
 
+  get connected(): boolean {
+    return this.#connected;
+  }
+
   get maxPayloadBytes(): number {
     this.#maxPayloadBytes = this.#connection.info?.max_payload ?? this.#maxPayloadBytes;
     return this.#maxPayloadBytes;

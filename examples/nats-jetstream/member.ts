@@ -43,8 +43,8 @@ export class Member {
   readonly #running: Promise<void>;
   /** Ends the pause between two steps. */
   #nap = new AbortController();
-  /** Ends the wait for my own signs of life to be missing for too long. */
-  #guard = new AbortController();
+  /** When the last of my signs of life that arrived was sent. */
+  #livedMs = 0;
   #joined = false;
 
   constructor(surroundings: MemberSurroundings) {
@@ -54,6 +54,7 @@ export class Member {
     this.store = new GroupStore(client, request.group);
     this.#unwatch = this.store.watch((state) => this.#hear(state));
     this.#running = this.#run();
+    void this.#live();
   }
 
   /** Takes the next step now. */
@@ -64,7 +65,6 @@ export class Member {
   /** Ends all that it does, at once; resolves when the others know. */
   async leave(): Promise<void> {
     this.#leaving.abort();
-    this.#guard.abort();
     this.#nap.abort();
     this.#unwatch();
     await this.#running;
@@ -100,11 +100,10 @@ export class Member {
   }
 
   async #step(): Promise<void> {
-    const { clock, released } = this.#with;
+    const { released } = this.#with;
     if (!this.#joined) await this.store.prepare();
     await this.#count();
-    const sentMs = clock.now();
-    await this.store.beat(this.#id);
+    if (!this.#joined) await this.#beat();
     for (;;) {
       if (this.#leaving.signal.aborted) return;
       const current = await this.store.state();
@@ -119,7 +118,6 @@ export class Member {
       for (const place of me.released) released.delete(place);
       for (const id of me.dead) if (this.#heard.delete(id)) void this.store.forget(id).catch(() => {});
       this.#joined = true;
-      this.#beGuarded(sentMs);
       this.#with.apply(next);
       return;
     }
@@ -149,16 +147,34 @@ export class Member {
     if (next.changed || this.#with.concerns(next)) this.wake();
   }
 
-  /** Others take over what is mine when nothing of me was heard for so long: by then I must not touch it any more. */
-  #beGuarded(sentMs: number): void {
+  /** Gives signs of life, whatever the steps wait for. */
+  async #live(): Promise<void> {
+    const { client, clock } = this.#with;
+    const { signal } = this.#leaving;
+    const { heartbeatIntervalMs, sessionTimeoutMs } = client.options;
+    while (!signal.aborted) {
+      await clock.sleep(heartbeatIntervalMs, signal);
+      if (!this.#joined || signal.aborted) continue;
+      void this.#beat().catch(() => {});
+      if (clock.now() - this.#livedMs >= sessionTimeoutMs - heartbeatIntervalMs) void this.#doubt();
+    }
+  }
+
+  async #beat(): Promise<void> {
+    const sentMs = this.#with.clock.now();
+    await this.store.beat(this.#id);
+    this.#livedMs = Math.max(this.#livedMs, sentMs);
+  }
+
+  /**
+   * Others may take over what is mine when none of my signs of life arrived for so long: by then I must not touch it any more. A process that was
+   * merely slow asks first.
+   */
+  async #doubt(): Promise<void> {
     const { client, clock, missed } = this.#with;
-    this.#guard.abort();
-    this.#guard = new AbortController();
-    const { signal } = this.#guard;
-    const restMs = sentMs + client.options.sessionTimeoutMs - clock.now();
-    void clock.sleep(Math.max(0, restMs), signal).then(() => {
-      if (!signal.aborted) missed();
-    });
+    this.#livedMs = clock.now();
+    const alive = client.connected && (await this.store.state().catch(() => undefined))?.value.members[this.#id] !== undefined;
+    if (!alive && !this.#leaving.signal.aborted) missed();
   }
 
   /** Looks how many partitions the topics have, and makes the missing ones if that is allowed. */

@@ -214,6 +214,40 @@ describe("the NATS plugin on a server", () => {
   });
 });
 
+describe("the NATS plugin and a server that goes away", () => {
+  it("lets go of what others may take over by then, and takes it back when the server is there again", async () => {
+    const server = await startServer("nats");
+    try {
+      const topic = uniqueName();
+      await using registry = await open({ servers: [server.addresses.NATS_URL] });
+      const cancelled: unknown[] = [];
+      let patient = false;
+      const subscription = registry.get("eventSubscriber").subscribe({
+        topics: [topic],
+        types: ["tested"],
+        consume: async (_event, { signal }) => {
+          if (patient) return;
+          await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+          cancelled.push(signal.reason);
+        },
+      });
+      await registry.get("eventPublisher").publish(event(topic));
+      await until("the handler", () => subscription.stats().inFlight === 1);
+      await server.kill();
+      await until("the trouble", () => subscription.state === "degraded");
+      assert.equal((await registry.health()).ok, false);
+      await until("the handler's end", () => cancelled.length === 1);
+      patient = true;
+      await server.restart();
+      await until("the event, again", () => subscription.stats().handled === 1);
+      await until("the end of the trouble", () => subscription.state === "running");
+      assert.equal(subscription.stats().restarts, 0);
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
 describe("the NATS plugin and a server that refuses", () => {
   const folder = mkdtempSync(join(tmpdir(), "hexkit-nats-"));
   after(() => rmSync(folder, { recursive: true }));
