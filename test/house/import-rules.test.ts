@@ -187,7 +187,34 @@ const rules: Record<string, { says: RegExp; kept: Record<string, string>; broken
   "the command knows front doors and commander": {
     says: /cli knows/,
     kept: { "cli/a.ts": `import "commander"; import "../core/index.ts"; import "./b.ts";`, "cli/b.ts": empty, "core/index.ts": "" },
-    broken: [{ "cli/a.ts": `import "../plugins/memory/index.ts";`, "plugins/memory/index.ts": empty }, { "cli/a.ts": `import "pino";` }],
+    broken: [
+      { "cli/a.ts": `import "../plugins/memory/index.ts";`, "plugins/memory/index.ts": empty },
+      { "cli/a.ts": `import "pino";` },
+      { "cli/a.ts": `import "./templates/service/main.ts";`, "cli/templates/service/main.ts": empty },
+    ],
+  },
+  "templates are written as strangers write": {
+    says: /an example knows itself|and its ports know|not a public name/,
+    kept: {
+      "cli/templates/service/main.ts": `import "hexkit"; import "./core/a.ts";`,
+      "cli/templates/service/core/a.ts": `import "../ports/b.ts";`,
+      "cli/templates/service/ports/b.ts": empty,
+      "cli/templates/object-storage/test/plugin.test.ts": `import "../../../../examples/file-system-storage/index.ts";`,
+      "cli/templates/own-protocol/index.ts": `export type { A } from "./protocol.ts"; export default {};`,
+      "cli/templates/own-protocol/protocol.ts": "export type A = 1;",
+      "examples/file-system-storage/index.ts": "export default {};",
+      "core/index.ts": "",
+    },
+    broken: [
+      { "cli/templates/service/main.ts": `import "../../../core/index.ts";`, "core/index.ts": "" },
+      { "cli/templates/service/main.ts": `import "../own-protocol/a.ts";`, "cli/templates/own-protocol/a.ts": empty },
+      {
+        "cli/templates/service/main.ts": `import "../../../examples/file-system-storage/index.ts";`,
+        "examples/file-system-storage/index.ts": "",
+      },
+      { "cli/templates/service/core/a.ts": `import "hexkit";`, "core/index.ts": "" },
+      { "cli/templates/service/main.ts": `import "hexkit/core/registry.ts";` },
+    ],
   },
   "examples use public names": {
     says: /public names?|never talks|load it by import/,
