@@ -102,11 +102,11 @@ async function judge(mutant, place) {
     writeFileSync(file, source);
     if (isPassed(result)) outcome = { state: "survived" };
     else if (result.failed === undefined && !result.isLate) outcome = { state: "broken", fact: `: ${describe(result)}` };
-    else outcome = { state: "killed", by: result.failed ?? ["the time limit"] };
+    else outcome = { state: "killed", by: result.failed?.slice(1) ?? ["the time limit"] };
   }
   const seconds = ((Date.now() - begin) / 1000).toFixed(1);
   console.log(
-    `${outcome.state.padEnd(8)} ${seconds.padStart(5)} s  ${mutant.protocol}: ${mutant.title}${outcome.by ? ` (${outcome.by.slice(1).join(" > ")})` : ""}`,
+    `${outcome.state.padEnd(8)} ${seconds.padStart(5)} s  ${mutant.protocol}: ${mutant.title}${outcome.by ? ` (${outcome.by.join(" > ")})` : ""}`,
   );
   return outcome;
 }
@@ -190,7 +190,9 @@ function record(judged) {
     const key = keyOf(mutant);
     const { state, by } = now.get(key) ?? {};
     const entry =
-      state === undefined || state === "stale" ? known[key] : { fault: faultOf(mutant), ...(state === "killed" ? { by } : { state }) };
+      state === undefined || state === "stale"
+        ? known[key]
+        : { fault: faultOf(mutant), ...(state === "killed" ? { by: by.join(" > ") } : { state }) };
     return entry === undefined ? [] : [[key, entry]];
   });
   writeFileSync(outcomeFile, `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`);

@@ -15,10 +15,10 @@ export interface Mutant {
   readonly pattern?: string;
 }
 
-/** What became of a mutant: the titles of the first test that failed, from the outside in, or why there is none. */
+/** What became of a mutant: the title of the first test that failed, with those of its groups, or why there is none. */
 export interface Outcome {
   readonly fault: string;
-  readonly by?: readonly string[];
+  readonly by?: string;
   readonly state?: "survived" | "broken";
 }
 
