@@ -44,14 +44,17 @@ export function evaluate(around: Surroundings, input: Evaluated): Record<string,
   const value = isObject(gathered) ? gathered : {};
   const findings =
     isObject(gathered) || gathered === nothing ? check(input.schema, value) : [{ pointer: "", message: "must be an object" }];
-  for (const { pointer: below, message, missing = false } of findings) {
+  for (const { pointer: below, message, missing = false, faulty = false } of findings) {
     const pointer = input.pointer + below;
     const known = [...around.failed].some((failed) => pointer === failed || pointer.startsWith(`${failed}/`));
     if (known || (missing && input.optional === true)) continue;
     around.problems.push(
       missing
         ? missingProblem(around, input, pointer)
-        : { place: placeAt(around, pointer, input.subject), message: within(around, pointer, message) },
+        : {
+            place: placeAt(around, pointer, input.subject),
+            message: faulty ? `${input.subject}: ${message}` : within(around, pointer, message),
+          },
     );
   }
   collectSecrets(schema, value, around.secrets);

@@ -12,6 +12,8 @@ export interface Finding {
   readonly message: string;
   /** A required key that is not there; `pointer` then leads to it. */
   readonly missing?: boolean;
+  /** Not the value is wrong, but the schema that it is checked with. */
+  readonly faulty?: boolean;
 }
 
 // One for the process, made when first needed. Without the meta schema, whose compilation alone took as long as everything else in
@@ -52,7 +54,9 @@ export function check(schema: ObjectSchema, value: unknown): Finding[] {
   try {
     validate = compile(schema);
   } catch (error) {
-    return [{ pointer: "", message: `cannot be checked, because its schema is not valid: ${(error as Error).message}` }];
+    return [
+      { pointer: "", message: `its schema is not valid JSON Schema, its author must mend it: ${(error as Error).message}`, faulty: true },
+    ];
   }
   return validate(value) ? [] : findings(validate.errors ?? []);
 }

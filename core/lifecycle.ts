@@ -24,6 +24,8 @@ export interface ProviderSpec {
   readonly options: Record<string, unknown>;
   /** The protocols that are bound to it. */
   readonly protocols: readonly string[];
+  /** What each driver of a protocol must have. */
+  methodsOf(protocol: string): readonly string[];
 }
 
 /** A connected provider. */
@@ -88,14 +90,18 @@ async function openProvider(
     signal: life.signal,
     scope: surroundings.scope,
   };
-  const late = `${describeOrigin(origin)}: not connected within ${timeoutMs} ms`;
-  const timeout = setTimeout(() => life.abort(new HexkitError("ERR_HEXKIT_TIMEOUT", late, { origin })), timeoutMs);
+  const stage: Stage = { of: "open" };
+  const onLate = (): void => {
+    const fact = `not connected within ${timeoutMs} ms: the plugin's ${stage.of} has not settled; is its server there? lifecycle.connectTimeoutMs allows more`;
+    life.abort(new HexkitError("ERR_HEXKIT_TIMEOUT", `${describeOrigin(origin)}: ${fact}`, { origin }));
+  };
+  const timeout = setTimeout(onLate, timeoutMs);
   const onCancel = (): void => life.abort(cancel?.reason);
   if (cancel?.aborted) onCancel();
   cancel?.addEventListener("abort", onCancel, { once: true });
 
   const client = new Held(plugin);
-  const connecting = connect(spec, context, client);
+  const connecting = connect(spec, context, client, stage);
   try {
     const drivers = await untilAborted(connecting, life.signal);
     const made = new Map<string, Promise<unknown>>([...drivers].map(([protocol, driver]) => [protocol, Promise.resolve(driver)]));
@@ -104,7 +110,7 @@ async function openProvider(
       plugin,
       drivers,
       driver: (protocol) => {
-        const driver = made.get(protocol) ?? createDriver(plugin, protocol, client, context);
+        const driver = made.get(protocol) ?? createDriver(spec, protocol, client, context);
         made.set(protocol, driver);
         return driver;
       },
@@ -131,22 +137,45 @@ async function openProvider(
   }
 }
 
-async function connect(spec: ProviderSpec, context: ProviderContext, client: Held): Promise<Map<string, unknown>> {
+/** What opening waits for. */
+interface Stage {
+  of: string;
+}
+
+async function connect(spec: ProviderSpec, context: ProviderContext, client: Held, stage: Stage): Promise<Map<string, unknown>> {
   const { plugin } = spec;
   context.signal.throwIfAborted();
-  client.hold(await plugin.open(spec.options, context));
+  const opened = await plugin.open(spec.options, context);
+  if (opened === undefined || opened === null) {
+    throw invalidPlugin(spec, `\`open\` returned ${opened}: it must return the client, or an empty object where nothing is held open`);
+  }
+  client.hold(opened);
   context.signal.throwIfAborted();
+  stage.of = "check";
   await plugin.check?.(client.value, context.signal);
   const drivers = new Map<string, unknown>();
   for (const protocol of spec.protocols) {
-    drivers.set(protocol, await createDriver(plugin, protocol, client, context));
+    stage.of = `provides.${protocol}`;
+    drivers.set(protocol, await createDriver(spec, protocol, client, context));
   }
   return drivers;
 }
 
-async function createDriver(plugin: Plugin, protocol: string, client: Held, context: ProviderContext): Promise<unknown> {
-  const create = plugin.provides[protocol] as ((client: unknown, context: ProviderContext) => unknown) | undefined;
-  return await create?.(client.value, context);
+async function createDriver(spec: ProviderSpec, protocol: string, client: Held, context: ProviderContext): Promise<unknown> {
+  const create = spec.plugin.provides[protocol] as ((client: unknown, context: ProviderContext) => unknown) | undefined;
+  if (create === undefined) return undefined;
+  const driver = await create(client.value, context);
+  if (typeof driver !== "object" || driver === null) {
+    throw invalidPlugin(spec, `\`provides.${protocol}\` returned ${driver === null ? "null" : typeof driver}: it must return the driver`);
+  }
+  const missing = spec.methodsOf(protocol).filter((method) => typeof (driver as Record<string, unknown>)[method] !== "function");
+  if (missing.length === 0) return driver;
+  throw invalidPlugin(spec, `its ${protocol} driver has no method ${missing.join(", ")}: the plugin must be mended, or upgraded`);
+}
+
+function invalidPlugin({ name, plugin }: ProviderSpec, fact: string): HexkitError {
+  const origin = { provider: name, plugin: plugin.name, operation: "connect" };
+  return new HexkitError("ERR_HEXKIT_PLUGIN_INVALID", `${describeOrigin(origin)}: ${fact}`, { origin });
 }
 
 /** A plugin's client, closed at most once. */
@@ -213,7 +242,9 @@ export async function closeAll(works: readonly CloseWork[], timeoutMs: number, r
             await untilAborted(work(signal), signal);
           } catch (error) {
             const late = signal.aborted;
-            const fact = late ? `did not close within the ${timeoutMs} ms for closing` : `did not close cleanly: ${factOf(error)}`;
+            const fact = late
+              ? `did not close within the ${timeoutMs} ms for closing (lifecycle.closeTimeoutMs)`
+              : `did not close cleanly: ${factOf(error)}`;
             failures.push(
               new HexkitError(late ? "ERR_HEXKIT_TIMEOUT" : "ERR_HEXKIT_CLOSE_FAILED", `${subject}: ${fact}`, {
                 cause: late ? undefined : error,

@@ -96,6 +96,7 @@ async function load(reference: PluginToLoad): Promise<Plugin | string> {
   const exported = module.default ?? module.plugin;
   // A CommonJS build puts its default export one level deeper.
   const plugin = (exported as { default?: unknown } | undefined)?.default ?? exported;
+  if (plugin === undefined) return `plugin ${specifier}: the module has no default export; it must export what definePlugin makes`;
   if (!isPlugin(plugin)) return `plugin ${specifier}: the module's default export is not made by definePlugin`;
   return checkPlugin(plugin, `plugin ${specifier}`) ?? plugin;
 }

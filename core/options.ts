@@ -27,8 +27,19 @@ export interface OptionSchema {
 /** The type that an `OptionsSchema` describes, defaults filled in. */
 export type OptionsOf<Schema> = Schema extends JSONSchema ? FromSchema<Schema> : never;
 
-/** Whether plain JavaScript, too, gave something that options can be read from. */
-export function isOptionsSchema(schema: unknown): schema is OptionsSchema {
-  const { type, properties } = (schema ?? {}) as { type?: unknown; properties?: unknown };
-  return type === "object" && typeof properties === "object" && properties !== null;
+/** Why options cannot be read from what plain JavaScript, too, may have given; `undefined` if they can. */
+export function optionsFault(schema: unknown): string | undefined {
+  if (!isRecord(schema) || schema.type !== "object" || !isRecord(schema.properties)) {
+    return 'must be a JSON Schema with `type: "object"` and `properties`';
+  }
+  for (const [name, property] of Object.entries(schema.properties)) {
+    const inner = isRecord(property) && property.properties !== undefined ? property.properties : {};
+    const bad = isRecord(property) && isRecord(inner) && Object.values(inner).every(isRecord) ? undefined : name;
+    if (bad !== undefined) return `has a property ${JSON.stringify(bad)} that is no schema, such as { type: "string", description: "…" }`;
+  }
+  return undefined;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

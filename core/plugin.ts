@@ -2,8 +2,8 @@ import type { Clock } from "./clock.ts";
 import { type ErrorCode, HexkitError } from "./errors.ts";
 import type { Logger } from "./logging.ts";
 import { namePattern, type ServiceIdentity } from "./names.ts";
-import { isOptionsSchema, type OptionsOf, type OptionsSchema } from "./options.ts";
-import type { DriverOf, ProtocolDefinition, ProtocolName } from "./protocols/index.ts";
+import { type OptionsOf, type OptionsSchema, optionsFault } from "./options.ts";
+import { type DriverOf, isProtocol, type ProtocolDefinition, type ProtocolName } from "./protocols/index.ts";
 
 /** The version of the plugin interface that this package speaks. */
 export const apiVersion = 1;
@@ -38,7 +38,7 @@ export interface PluginDefinition<Schema extends OptionsSchema, Client> {
   readonly options: Schema;
   /** The npm package that `open` imports, if any: an optional peer dependency, named when it is missing. */
   readonly package?: { readonly name: string; readonly range: string };
-  /** Connects. Runs within the open timeout; `context.signal` aborts when it is over. */
+  /** Connects; returns the client, or an empty object if nothing is held open. Runs within the open timeout; `context.signal` aborts when it is over. */
   open(options: OptionsOf<Schema>, context: ProviderContext): Client | Promise<Client>;
   /** Frees everything that `open` acquired. Called once, also when `check` failed. */
   close?(client: Client): void | Promise<void>;
@@ -72,22 +72,31 @@ const brand = Symbol.for("hexkit.Plugin");
 /**
  * Makes a plugin. Only checks and marks its argument; nothing is connected.
  * @throws ERR_HEXKIT_PLUGIN_INVALID if the name is not lower camel case, `apiVersion` is no number, `options` is no object schema,
- * `open` is no function, or `provides` is empty or holds something else than functions.
+ * `open` is no function, nor one of `close`, `check`, `classify` that is there, `provides` is empty or holds something else than functions,
+ * or `protocols` holds what `defineProtocol` did not make.
  */
-export function definePlugin<const Schema extends OptionsSchema, Client>(definition: PluginDefinition<Schema, Client>): Plugin {
+export function definePlugin<const Schema extends OptionsSchema, Client extends NonNullable<unknown>>(
+  definition: PluginDefinition<Schema, Client>,
+): Plugin {
   const { name, apiVersion: version, options, open, provides } = definition;
   const refuse = (fact: string): HexkitError => new HexkitError("ERR_HEXKIT_PLUGIN_INVALID", `plugin ${name}: ${fact}`);
   if (typeof name !== "string" || !namePattern.test(name)) {
     throw new HexkitError("ERR_HEXKIT_PLUGIN_INVALID", `plugin name ${JSON.stringify(name)}: use lower camel case, such as "kafka"`);
   }
   if (typeof version !== "number") throw refuse(`\`apiVersion\` must be a number; this hexkit speaks ${apiVersion}`);
-  if (!isOptionsSchema(options)) throw refuse('`options` must be a JSON Schema with `type: "object"` and `properties`');
+  const fault = optionsFault(options);
+  if (fault !== undefined) throw refuse(`\`options\` ${fault}`);
   if (typeof open !== "function") throw refuse("`open` must be a function");
+  for (const name of ["close", "check", "classify"] as const) {
+    if (definition[name] !== undefined && typeof definition[name] !== "function") throw refuse(`\`${name}\` must be a function`);
+  }
   const drivers = Object.entries(provides ?? {});
   if (drivers.length === 0) throw refuse("`provides` names no protocol");
   for (const [protocol, create] of drivers) {
     if (typeof create !== "function") throw refuse(`\`provides.${protocol}\` must be a function that makes the driver`);
   }
+  const protocols: readonly unknown[] = Array.isArray(definition.protocols ?? []) ? (definition.protocols ?? []) : [undefined];
+  if (!protocols.every(isProtocol)) throw refuse("`protocols` must be a list of what defineProtocol made");
   return Object.freeze(Object.defineProperty({ ...definition }, brand, { value: true })) as unknown as Plugin;
 }
 

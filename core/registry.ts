@@ -93,7 +93,8 @@ function providerSpecs({ plugins, protocols: known }: Configuration, config: Res
     if (found === undefined) throw new Error(`provider ${name}: plugin ${plugin} was resolved but not loaded`);
     const bound = config.bindings.filter((binding) => binding.provider === name).map((binding) => binding.protocol);
     const companions = bound.flatMap((protocol) => known.get(protocol)?.companions ?? []).filter((protocol) => protocol in found.provides);
-    return { name, plugin: found, options, protocols: [...new Set([...bound, ...companions])] };
+    const methodsOf = (protocol: string): string[] => Object.keys(known.get(protocol)?.methods ?? {});
+    return { name, plugin: found, options, protocols: [...new Set([...bound, ...companions])], methodsOf };
   });
 }
 

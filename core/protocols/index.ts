@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import { type ErrorCode, HexkitError } from "../errors.ts";
 import type { Logger } from "../logging.ts";
 import { namePattern, type ServiceIdentity } from "../names.ts";
-import { isOptionsSchema, type OptionsOf, type OptionsSchema } from "../options.ts";
+import { type OptionsOf, type OptionsSchema, optionsFault } from "../options.ts";
 import type { DaoFactory } from "./dao/dao.ts";
 import type { DaoDriver } from "./dao/driver.ts";
 import type { EventPublisherDriver } from "./event-publisher/driver.ts";
@@ -44,6 +44,15 @@ type ProtocolOf<B extends string> = B extends `${infer Name}:${string}` ? Name :
 /** The portable object behind a binding. */
 export type Api<B extends string> = ProtocolOf<B> extends ProtocolName ? Protocols[ProtocolOf<B>]["api"] : never;
 export type DriverOf<Name extends ProtocolName> = Protocols[Name]["driver"];
+
+/** The methods of a driver's type by name, without those that it may leave out. */
+export type DriverMethods<Driver> = {
+  readonly [Name in keyof Driver as undefined extends Driver[Name]
+    ? never
+    : Driver[Name] extends (...args: never[]) => unknown
+      ? Name
+      : never]: true;
+};
 
 /** When something is closed: earlier phases first; within one, all at once. */
 export type ClosePhase = "subscriptions" | "relays" | "publishers" | "clients";
@@ -136,6 +145,8 @@ export interface ProtocolDefinition {
   readonly needsServiceName?: boolean;
   /** Protocols whose drivers of the same provider it uses as well, where the plugin has them. */
   readonly companions?: readonly string[];
+  /** The methods that every driver must have. A registry with one that lacks any does not open: ERR_HEXKIT_PLUGIN_INVALID names them. */
+  readonly methods?: Readonly<Record<string, true>>;
   /** What is wrong with a binding's settings beyond their schema, each as `setting: reason`. Runs before anything connects. */
   check?(settings: never, facts: BindingFacts): readonly string[];
   /** For a composed protocol: the setting that names a binding → the protocol of that binding. */
@@ -155,6 +166,7 @@ export function defineProtocol<Name extends ProtocolName, const Schema extends O
   readonly settings: Schema;
   readonly needsServiceName?: boolean;
   readonly companions?: readonly string[];
+  readonly methods?: DriverMethods<DriverOf<Name>>;
   check?(settings: OptionsOf<Schema>, facts: BindingFacts): readonly string[];
   create(driver: DriverOf<Name>, context: ProtocolContext<OptionsOf<Schema>>): Protocols[Name]["api"];
 }): ProtocolDefinition {
@@ -194,7 +206,14 @@ function checked(definition: Omit<ProtocolDefinition, "create"> & { create: unkn
     throw new HexkitError("ERR_HEXKIT_PLUGIN_INVALID", `protocol name ${JSON.stringify(name)}: use lower camel case, such as "mailer"`);
   }
   if (typeof id !== "string" || id === "" || typeof version !== "number") throw refuse("`id` must be text and `version` a number");
-  if (!isOptionsSchema(settings)) throw refuse('`settings` must be a JSON Schema with `type: "object"` and `properties`');
+  const fault = optionsFault(settings);
+  if (fault !== undefined) throw refuse(`\`settings\` ${fault}`);
   if (typeof create !== "function") throw refuse("`create` must be a function");
   return Object.freeze({ ...definition }) as ProtocolDefinition;
+}
+
+/** Whether plain JavaScript, too, gave something that can be a protocol. */
+export function isProtocol(value: unknown): value is ProtocolDefinition {
+  const { name, settings, create } = (value ?? {}) as Partial<ProtocolDefinition>;
+  return typeof name === "string" && optionsFault(settings) === undefined && typeof create === "function";
 }

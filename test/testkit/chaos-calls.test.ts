@@ -133,8 +133,9 @@ describe("chaos: a provider", () => {
   it("leaves no client behind when its opening is reported as failed or happens twice", async () => {
     const closed: unknown[] = [];
     let opened = 0;
+    const publisher = { maxRecordBytes: 1, prepare: async () => {}, lane: () => "", send: async () => [] };
     const counting = { ...memory, open: async () => ++opened, close: async (client: unknown) => void closed.push(client) };
-    const { plugin, plan } = chaos({ ...counting, check: () => {}, provides: { eventPublisher: () => ({}) } });
+    const { plugin, plan } = chaos({ ...counting, check: () => {}, provides: { eventPublisher: () => publisher } });
     const config = { providers: { broker: { plugin: "memory" } }, protocols: { eventPublisher: "broker" } };
     plan.loseAnswer("provider.open", { next: 1 });
     await assert.rejects(openRegistry({ config, env: {}, plugins: [plugin] }), { code: "ERR_HEXKIT_UNAVAILABLE" });

@@ -48,7 +48,7 @@ function shelfPlugin(create: () => ShelfDriver = () => new Shelf()): Plugin {
     apiVersion: 1,
     summary: "Shelves",
     options: { type: "object", additionalProperties: false, properties: {} },
-    open: () => undefined,
+    open: () => ({}),
     classify: (error) => ((error as Error).message === "E_NAMELESS" ? "ERR_HEXKIT_INVALID_ARGUMENT" : undefined),
     provides: { shelf: create },
     protocols: [

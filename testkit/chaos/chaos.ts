@@ -50,5 +50,5 @@ export function chaos(plugin: Plugin): Chaos {
     },
     provides: Object.fromEntries(drivers),
   };
-  return { plan, plugin: definePlugin(definition as unknown as PluginDefinition<OptionsSchema, unknown>) };
+  return { plan, plugin: definePlugin(definition as unknown as PluginDefinition<OptionsSchema, object>) };
 }

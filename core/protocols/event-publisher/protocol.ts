@@ -13,6 +13,7 @@ export const eventPublisherProtocol = defineProtocol({
   version: 1,
   summary: "Publishes events to topics.",
   settings: publisherSettings,
+  methods: { prepare: true, lane: true, send: true },
   create: createEventPublisher,
 });
 

@@ -16,6 +16,7 @@ export const eventSubscriberProtocol = defineProtocol({
   version: 1,
   summary: "Consumes events of topics as a member of a group.",
   settings: subscriberSettings,
+  methods: { join: true },
   needsServiceName: true,
   companions: ["eventPublisher"],
   check: checkSettings,

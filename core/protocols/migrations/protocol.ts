@@ -12,6 +12,7 @@ export const migrationsProtocol = defineProtocol({
   version: 1,
   summary: "Brings a document database to the version that a program works with.",
   settings: migrationsSettings,
+  methods: { latest: true, record: true, exists: true, createLike: true, copyIndexes: true, replace: true, drop: true },
   companions: ["dao"],
   check: (_settings: MigrationsSettings, { provides }: BindingFacts) =>
     provides.includes("dao") ? [] : ["provider: migrations need a plugin that offers `dao` as well"],
