@@ -11,6 +11,7 @@ type Works = Partial<Record<Phase, (signal: AbortSignal) => Promise<void>>>;
 function mailerWith(works: (binding: string) => Works): ProtocolDefinition {
   return defineProtocol({
     ...mailerProtocol,
+    methods: { send: true },
     name: "mailer",
     create: (driver, context): Mailer => {
       // Not in the order of the phases.

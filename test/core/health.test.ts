@@ -8,6 +8,7 @@ type Report = () => { readonly ok: boolean } & Record<string, unknown>;
 function reporting(...reports: readonly Report[]): ProtocolDefinition {
   return defineProtocol({
     ...mailerProtocol,
+    methods: { send: true },
     name: "mailer",
     create: (driver, context): Mailer => {
       for (const report of reports) context.onHealth(report);

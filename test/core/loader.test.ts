@@ -148,7 +148,7 @@ describe("loading a plugin by name", () => {
     ["./nothing.mjs", /plugin \.\/nothing\.mjs could not be loaded: undefined/],
     ["./syntax.mjs", /plugin \.\/syntax\.mjs could not be loaded: /],
     ["./plain.mjs", /plugin \.\/plain\.mjs: the module's default export is not made by definePlugin/],
-    ["./empty.mjs", /plugin \.\/empty\.mjs: the module's default export is not made by definePlugin/],
+    ["./empty.mjs", /plugin \.\/empty\.mjs: the module has no default export; it must export what definePlugin makes$/m],
     ["./malformed.mjs", /plugin \.\/malformed\.mjs could not be loaded: plugin post: `open` must be a function/],
     ["./future.mjs", /plugin \.\/future\.mjs is written for plugin API 9, this hexkit speaks 1: upgrade hexkit$/m],
     ["./past.mjs", /plugin \.\/past\.mjs is written for plugin API 0, this hexkit speaks 1: upgrade the plugin$/m],

@@ -51,6 +51,7 @@ export const mailerProtocol: ProtocolDefinition = defineProtocol({
   id: "test/mailer",
   version: 1,
   summary: "Sends letters.",
+  methods: { send: true },
   settings: {
     type: "object",
     additionalProperties: false,

@@ -92,7 +92,9 @@ describe("opening a registry", () => {
       const plugin = postPlugin(journal, { [stage]: () => never });
       await assert.rejects(open({ config: mailers(["a"], "post", quick), plugins: [plugin] }), (error) => {
         assert.ok(isHexkitError(error, "ERR_HEXKIT_TIMEOUT"), String(error));
-        assert.equal(error.message, 'provider "a", plugin post: not connected within 30 ms');
+        const waited = stage === "createDriver" ? "provides.mailer" : stage;
+        const fact = `not connected within 30 ms: the plugin's ${waited} has not settled; is its server there?`;
+        assert.equal(error.message, `provider "a", plugin post: ${fact} lifecycle.connectTimeoutMs allows more`);
         return true;
       });
       assert.equal(journal.includes("a: close"), stage !== "open");

@@ -40,6 +40,22 @@ describe("definePlugin", () => {
     ["no options", { options: undefined }, /plugin post: `options` must be a JSON Schema/],
     ["options that are no object schema", { options: { type: "string" } }, /`options` must be/],
     ["options without properties", { options: { type: "object" } }, /`options` must be/],
+    ["properties that are a list", { options: { type: "object", properties: [] } }, /`options` must be a JSON Schema/],
+    [
+      "a property that is no schema",
+      { options: { ...options, properties: { port: null } } },
+      /`options` has a property "port" that is no schema/,
+    ],
+    [
+      "a property within a property that is no schema",
+      { options: { ...options, properties: { sasl: { type: "object", properties: { user: "text" } } } } },
+      /`options` has a property "sasl" that is no schema, such as \{ type: "string"/,
+    ],
+    ["a close that is no function", { close: true }, /`close` must be a function/],
+    ["a check that is no function", { check: {} }, /`check` must be a function/],
+    ["a classify that is no function", { classify: "ERR_HEXKIT_TIMEOUT" }, /`classify` must be a function/],
+    ["protocols that are no list", { protocols: protocol }, /`protocols` must be a list of what defineProtocol made/],
+    ["protocols that defineProtocol did not make", { protocols: [protocol, { name: "pager" }] }, /`protocols` must be a list/],
     ["no open", { open: undefined }, /`open` must be a function/],
     ["no provides", { provides: undefined }, /`provides` names no protocol/],
     ["empty provides", { provides: {} }, /`provides` names no protocol/],
@@ -85,6 +101,7 @@ describe("defineProtocol", () => {
         [{ version: "1" }, /`version` a number/],
         [{ settings: undefined }, /`settings` must be a JSON Schema/],
         [{ settings: { type: "object" } }, /`settings` must be a JSON Schema/],
+        [{ settings: { ...settings, properties: { from: 1 } } }, /`settings` has a property "from" that is no schema/],
         [{ create: undefined }, /`create` must be a function/],
       ] as const) {
         assert.throws(

@@ -182,6 +182,7 @@ describe("a secret", () => {
     const { mailerProtocol } = await import("./mailer.ts");
     const protocol = defineProtocol({
       ...mailerProtocol,
+      methods: { send: true },
       name: "mailer",
       settings: {
         type: "object",

@@ -109,7 +109,7 @@ async function openService(
       additionalProperties: false,
       properties: { password: { type: "string", writeOnly: true, description: "Of the broker." } },
     },
-    open: () => undefined,
+    open: () => ({}),
     classify: (error) => (error instanceof ClientError ? error.code : undefined),
     provides: { ...(publisher && { eventPublisher: () => publisher }), [protocol]: () => driver },
   });

@@ -16,7 +16,7 @@ function brokers() {
       apiVersion: 1,
       summary: name,
       options: { type: "object", additionalProperties: false, properties: {} },
-      open: () => undefined,
+      open: () => ({}),
       provides: provides as never,
     });
   return {
