@@ -1,18 +1,22 @@
 import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import {
   chmodSync,
+  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, relative, sep } from "node:path";
+import { basename, dirname, join, relative, sep } from "node:path";
 import { promisify } from "node:util";
 
 const exec = promisify(execFile);
@@ -31,7 +35,7 @@ export interface InstalledPackage {
 }
 
 /**
- * Builds, packs and installs. The checkout is only read, so that runs side by side do not meet. The dependencies are
+ * Builds, packs (once for the same files) and installs. The checkout is only read, so that runs side by side do not meet. The dependencies are
  * those of the lock file, copied, so that no network is needed; with HEXKIT_TEST_INSTALL=npm, npm fetches them.
  */
 export async function installPackage(): Promise<InstalledPackage> {
@@ -57,6 +61,10 @@ export async function installPackage(): Promise<InstalledPackage> {
   }
 }
 
+/** Packed before from the same files, by their digest: several test files need the package, and building it takes a while on a busy machine. */
+const packed = join(root, "node_modules", ".cache", "hexkit-packed");
+const keptMs = 24 * 60 * 60 * 1000;
+
 async function pack(stage: string): Promise<string> {
   mkdirSync(stage);
   const { files } = manifest();
@@ -70,11 +78,39 @@ async function pack(stage: string): Promise<string> {
   for (const name of wanted) {
     if (name !== "dist" && existsSync(join(root, name))) cpSync(join(root, name), join(stage, name), { recursive: true });
   }
+  const known = join(packed, `${digest(stage)}.tgz`);
+  const tarball = join(dirname(stage), "hexkit.tgz");
+  if (existsSync(known)) {
+    copyFileSync(known, tarball);
+    return tarball;
+  }
   symlinkSync(join(root, "node_modules"), join(stage, "node_modules"));
   await npm(["pack", "--pack-destination", dirname(stage)], stage);
-  const [tarball] = readdirSync(dirname(stage)).filter((name) => name.endsWith(".tgz"));
-  if (tarball === undefined) throw new Error("npm pack made no tarball");
-  return join(dirname(stage), tarball);
+  const [made] = readdirSync(dirname(stage)).filter((name) => name.endsWith(".tgz"));
+  if (made === undefined) throw new Error("npm pack made no tarball");
+  renameSync(join(dirname(stage), made), tarball);
+  mkdirSync(packed, { recursive: true });
+  for (const name of readdirSync(packed)) {
+    const path = join(packed, name);
+    const facts = statSync(path, { throwIfNoEntry: false }); // others clean up at the same time
+    if (facts !== undefined && Date.now() - facts.mtimeMs > keptMs) rmSync(path, { force: true });
+  }
+  // Under a name of its own until it is whole: others look at the same time.
+  const copy = join(packed, `${basename(dirname(stage))}.part`);
+  copyFileSync(tarball, copy);
+  renameSync(copy, known);
+  return tarball;
+}
+
+/** Of the names and contents of all files, and of the versions that build them. */
+function digest(folder: string): string {
+  const hash = createHash("sha256").update(readFileSync(join(root, "package-lock.json")));
+  for (const file of filesIn(folder))
+    hash
+      .update(`${file}\0`)
+      .update(readFileSync(join(folder, file)))
+      .update("\0");
+  return hash.digest("hex");
 }
 
 async function unpack(tarball: string, into: string): Promise<void> {
