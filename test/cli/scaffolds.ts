@@ -3,16 +3,13 @@ import { execFile } from "node:child_process";
 import { readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { bring, type InstalledPackage, root } from "../house/packed-package.ts";
+import { hexkitHere, project } from "./command.ts";
 
 /** What `npm install` in a scaffold brings beside hexkit and the compiler, which is run from here. */
 const tools = ["@types/node", "undici-types", "tsx", "esbuild"];
 const toolsHere = (): string[] => [...tools, ...readdirSync(join(root, "node_modules", "@esbuild")).map((name) => `@esbuild/${name}`)];
 
 export const bringTools = (folder: string): void => bring(folder, toolsHere());
-
-export function linkTools(folder: string): void {
-  for (const name of ["@types", "tsx"]) symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name));
-}
 
 /** Types a command into a shell, and fails with what it printed if it fails. */
 export function succeeds(command: string, folder: string, more: Readonly<Record<string, string>> = {}): Promise<string> {
@@ -37,3 +34,17 @@ export async function passesItsTests(folder: string, env?: Readonly<Record<strin
 
 export const compiles = (folder: string, project = "."): Promise<string> =>
   succeeds(`"${process.execPath}" "${join(root, "node_modules", "typescript", "bin", "tsc")}" -p ${project}`, folder);
+
+/** Begins a plugin beside the sources of this checkout, which takes less than packing, and runs its tests. */
+export async function testsLinked(protocol: string): Promise<void> {
+  const { folder, remove } = project();
+  try {
+    for (const name of ["@types", "tsx"]) symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name));
+    const into = join(folder, "hexkit-plugin-bear");
+    const { code, stderr } = await hexkitHere(["init", "plugin", "bear", "--protocol", protocol, "-d", into]);
+    assert.equal(code, 0, stderr);
+    await passesItsTests(into, { NODE_OPTIONS: "--conditions=@hexkit/source" });
+  } finally {
+    remove();
+  }
+}

@@ -1,0 +1,4 @@
+import { it } from "node:test";
+import { testsLinked } from "./scaffolds.ts";
+
+it("hexkit init plugin --protocol own: passes its tests as generated", () => testsLinked("own"));
