@@ -29,13 +29,13 @@ describe(page, () => {
     it(`shows ${path}`, () => {
       const [, text = ""] = /^\/\/ #region .*?\n(.*?)^\/\/ #endregion$/ms.exec(read(path)) ?? [];
       assert.notEqual(text, "", `${path} has no region`);
-      const public_ = text
+      const shown = text
         .trim()
         .replaceAll('"../../../core/index.ts"', '"hexkit"')
         .replaceAll('"../../../testkit/conformance/index.ts"', '"hexkit/testkit/conformance"')
         .replaceAll('"../../../testkit/index.ts"', '"hexkit/testkit"')
         .replaceAll("../../../plugins/memory/", "./");
-      generatedSection(page, section, `\`\`\`ts\n${public_}\n\`\`\``);
+      generatedSection(page, section, `\`\`\`ts\n${shown}\n\`\`\``);
     });
   }
 

@@ -49,6 +49,8 @@ describe("testkit: expectEvents", () => {
     expectEvents(events, [{ type: "a", payload: { at, gone: undefined, list: [1, undefined], deep: { a: 1, b: 2 } } }]);
     failure(events, [{ type: "a", payload: { at, list: [null, 1], deep: { a: 1, b: 2 } } }]);
     failure(events, [{ type: "a", payload: { at, list: [1, null] } }]);
+    failure(events, [{ type: "a", payload: { at, list: [1], deep: { a: 1, b: 2 } } }]);
+    failure(events, [{ type: "a", payload: { at, list: { 0: 1, 1: null }, deep: { a: 1, b: 2 } } }]);
     assert.throws(() => expectEvents(events, [{ type: "a", payload: { n: 1n } }]), { code: "ERR_HEXKIT_PAYLOAD_INVALID" });
   });
 

@@ -36,8 +36,8 @@ const orders = (count: number) => Array.from({ length: count }, (_, n) => ({ typ
 const never = new Promise<void>(() => {});
 
 describe("testkit: settled", () => {
-  it("waits until everything is handled, also what handlers publish on their part", async () => {
-    await using registry = await open();
+  it("waits until everything is handled, also what handlers publish on their part, and for no acknowledgement to be due", async () => {
+    await using registry = await open({ commitIntervalMs: 600_000, commitEvery: 1_000 });
     for (const step of [1, 2, 3, 4]) relay(registry, `t${step}`, `t${step + 1}`, `g${step}`);
     const end = await recordEvents(registry, "t5");
     await publishEvents(registry, "t1", orders(50));
@@ -54,6 +54,35 @@ describe("testkit: settled", () => {
       await settled(registry);
       assert.equal((await end.stop()).length, round % 4, `round ${round}`);
     }
+  });
+
+  it("looks again until two looks in a row have found nothing open, with nothing between them", async () => {
+    const script: [first: string[], firstMark: string, second: string[], secondMark: string][] = [
+      [["something"], "a", [], "x"],
+      [[], "b", [], "x"],
+      [[], "b", [], "y"], // what the first passed on, the second has done
+      [[], "c", ["something"], "y"],
+      [[], "c", [], "z"],
+      [[], "c", [], "z"],
+    ];
+    let looks = 0;
+    const inside = {
+      bindings: [],
+      isClosed: false,
+      probes: [
+        { binding: "one", probe: () => ({ open: script[looks]?.[0], mark: script[looks]?.[1] }) },
+        {
+          binding: "two",
+          probe: async () => {
+            const [, , open, mark] = script[looks] ?? assert.fail("it should have been settled");
+            looks += 1;
+            return { open, mark };
+          },
+        },
+      ],
+    };
+    await settled({ [Symbol.for("hexkit.registry.inside")]: inside } as never);
+    assert.equal(looks, script.length);
   });
 
   it("waits for what is still being published", async () => {
