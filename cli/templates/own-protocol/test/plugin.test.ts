@@ -41,6 +41,7 @@ test("an error of the client gets its code, and an aborted call is answered at o
 
 test("after closing, calls are refused", async () => {
   const registry = await open(`my-technology://${randomUUID()}`);
+  const notifier = registry.get("notifier");
   await registry.close();
-  await assert.rejects(registry.get("notifier").notify({ to: "ada@example.org", text: "hello" }), { code: "ERR_HEXKIT_CLOSED" });
+  await assert.rejects(notifier.notify({ to: "ada@example.org", text: "hello" }), { code: "ERR_HEXKIT_CLOSED" });
 });
