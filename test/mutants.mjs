@@ -17,7 +17,7 @@ import { faultOf, keyOf, outcomeFile, readMutants, readOutcome } from "./mutants
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const copied = ["core", "config", "plugins", "testkit", "test", "examples", "package.json", "tsconfig.json"];
-/** How long one suite may take; none of them needs a tenth of it. */
+/** How long one suite may take, on a crowded machine too. */
 const limitMs = 300_000;
 
 const args = process.argv.slice(2);
