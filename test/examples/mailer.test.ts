@@ -38,7 +38,11 @@ testMail({
       options: { folder: path },
       messages: async () => {
         const files = await readdir(path);
-        return Promise.all(files.map((file) => (assert.match(file, /\.eml$/), readFile(join(path, file), "utf8"))));
+        assert.ok(
+          files.every((file) => file.endsWith(".eml")),
+          files.join(", "),
+        );
+        return Promise.all(files.map((file) => readFile(join(path, file), "utf8")));
       },
       close: () => rm(path, { recursive: true }),
     };
