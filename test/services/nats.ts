@@ -2,6 +2,8 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, headers } from "@nats-io/transport-node";
+import { openRegistry, type Plugin, type Registry } from "hexkit";
+import nats from "../../examples/nats-jetstream/index.ts";
 import { encodeRecord } from "../../examples/nats-jetstream/records.ts";
 import { hash } from "../../examples/nats-jetstream/topics.ts";
 import type { EventBroker, RawRecord } from "../../testkit/conformance/index.ts";
@@ -58,3 +60,23 @@ export async function until(what: string, condition: () => boolean | Promise<boo
     await sleep(10);
   }
 }
+
+/** A service on NATS that lets go soon. */
+export const openQueue = (
+  options: Readonly<Record<string, unknown>>,
+  { plugins = [nats] as readonly Plugin[], name = uniqueName() } = {},
+): Promise<Registry> =>
+  openRegistry({
+    config: {
+      service: { name },
+      log: { level: "silent" },
+      providers: { queue: { plugin: "nats", options: { heartbeatIntervalMs: 200, sessionTimeoutMs: 3_000, ...options } } },
+      protocols: {
+        eventPublisher: { provider: "queue", deliveryTimeoutMs: 20_000 },
+        eventSubscriber: { provider: "queue", commitIntervalMs: 20 },
+      },
+    },
+    env: {},
+    plugins,
+  });
+export const event = (topic: string, key = "k", n = 1) => ({ topic, type: "tested", key, payload: { n } });
