@@ -155,6 +155,12 @@ export function testTopicAccess(subject: TopicAccessSubject): void {
         [4, 5],
         "reading from before the begin gives what is there",
       );
+      const part = await readAll(access, { ...left, start: 0, end: 5 });
+      assert.deepEqual(
+        part.map(({ value }) => JSON.parse(text(value)).n),
+        [4],
+        "and nothing from the end on",
+      );
       await access.clear(extents, {});
       assert.equal(size(await access.extents([topic], {})), 2, "clearing twice is harmless");
     });
