@@ -26,9 +26,11 @@ const jobs = Number(args.find((arg) => arg.startsWith("--jobs="))?.slice("--jobs
 const unknown = args.filter((arg) => arg.startsWith("--") && arg !== "--list" && !arg.startsWith("--jobs="));
 
 const running = new Set();
+const places = [];
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   process.on(signal, () => {
     for (const child of running) end(child);
+    removePlaces();
     process.exit(1);
   });
 }
@@ -47,32 +49,36 @@ async function main() {
     for (const mutant of chosen) console.log(keyOf(mutant));
     return 0;
   }
-  const places = Array.from({ length: Math.min(jobs, chosen.length) }, () => copySources());
   try {
+    while (places.length < Math.min(jobs, chosen.length)) copySources();
     const suites = [...new Map(chosen.map((mutant) => [suiteOf(mutant), mutant])).values()];
-    const broken = (await each(suites, places, runSuite)).filter(({ result }) => !isPassed(result));
+    const broken = (await each(suites, runSuite)).filter(({ result }) => !isPassed(result));
     for (const { item, result } of broken) fail(`${suiteOf(item)} fails without any mutant: ${describe(result)}`);
     if (broken.length > 0) return 1;
-    const judged = await each(chosen, places, judge);
+    const judged = await each(chosen, judge);
     record(judged.map(({ item, result }) => ({ ...item, ...result })));
     const bad = judged.filter(({ result }) => result.state !== "killed");
     console.log(`\nmutants ${judged.length}  killed ${judged.length - bad.length}`);
     for (const { item, result } of bad) console.log(`  ${result.state}: ${keyOf(item)}${result.fact ?? ""}`);
     return bad.length === 0 ? 0 : 1;
   } finally {
-    for (const place of places) rmSync(place, { recursive: true, force: true });
+    removePlaces();
   }
 }
 
 function copySources() {
   const place = mkdtempSync(join(tmpdir(), "hexkit-mutants-"));
+  places.push(place);
   for (const name of copied) cpSync(join(root, name), join(place, name), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(place, "node_modules"), "dir");
-  return place;
+}
+
+function removePlaces() {
+  for (const place of places) rmSync(place, { recursive: true, force: true });
 }
 
 /** Does the work for each item, in as many places at once as there are. */
-async function each(items, places, work) {
+async function each(items, work) {
   const results = [];
   const left = [...items.entries()];
   await Promise.all(
