@@ -146,10 +146,10 @@ describe("the packed package", () => {
   });
 
   it("imports by each of its public names, without any driver installed", async () => {
-    for (const name of Object.keys(manifest().exports).filter((key) => !key.endsWith(".json"))) {
-      const { code, stderr } = await installed.node(["--input-type=module", "-e", `await import("hexkit${name.slice(1)}")`]);
-      assert.equal(code, 0, `hexkit${name.slice(1)}: ${stderr}`);
-    }
+    const names = Object.keys(manifest().exports).filter((key) => !key.endsWith(".json"));
+    const outcomes = names.map((name) => installed.node(["--input-type=module", "-e", `await import("hexkit${name.slice(1)}")`]));
+    for (const [index, { code, stderr }] of (await Promise.all(outcomes)).entries())
+      assert.equal(code, 0, `hexkit${names[index]?.slice(1)}: ${stderr}`);
   });
 
   for (const compiler of ["typescript", "typescript-5"]) {
