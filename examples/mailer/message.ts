@@ -1,4 +1,10 @@
-import type { Letter } from "./protocol.ts";
+export interface Letter {
+  /** One address. */
+  readonly to: string;
+  /** One line. */
+  readonly subject: string;
+  readonly text: string;
+}
 
 /** Writes a letter out: in ASCII, so that every server takes it. */
 export function messageOf(

@@ -1,14 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type CallOptions, defineProtocol, type ProtocolDefinition, type ProtocolTypes } from "hexkit";
-import { messageOf } from "./message.ts";
-
-export interface Letter {
-  /** One address. */
-  readonly to: string;
-  /** One line. */
-  readonly subject: string;
-  readonly text: string;
-}
+import { type Letter, messageOf } from "./message.ts";
 
 /** What services call. */
 export interface Mail {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { type ErrorCode, isHexkitError, openRegistry, type Plugin, type Registry } from "hexkit";
-import type { Letter } from "./protocol.ts";
+import type { Letter } from "./message.ts";
 
 /** Where the letters of a plugin under test arrive. */
 export interface Mailbox {
