@@ -29,7 +29,11 @@ export const errorCodes = facts({
     retryable: false,
     summary: "The configuration or the environment has problems; `problems` lists them all.",
   },
-  ERR_HEXKIT_PLUGIN_INVALID: { category: "configuration", retryable: false, summary: "A plugin or protocol definition is malformed." },
+  ERR_HEXKIT_PLUGIN_INVALID: {
+    category: "configuration",
+    retryable: false,
+    summary: "A plugin or protocol definition is malformed, or a plugin gave no client or no complete driver.",
+  },
   ERR_HEXKIT_PACKAGE_MISSING: {
     category: "configuration",
     retryable: false,

@@ -59,8 +59,8 @@ export interface Registry extends AsyncDisposable {
  * Opens what the configuration binds: reads files and environment, loads the plugins they name, validates all of it,
  * then connects to everything at once, each within `lifecycle.connectTimeoutMs` (default 10,000).
  * If one fails, those already open are closed again.
- * @throws ERR_HEXKIT_CONFIG_INVALID before anything connects; the code of the failing provider (such as
- * ERR_HEXKIT_UNAVAILABLE, ERR_HEXKIT_AUTHENTICATION_FAILED, ERR_HEXKIT_PACKAGE_MISSING, ERR_HEXKIT_TIMEOUT), or
+ * @throws ERR_HEXKIT_CONFIG_INVALID before anything connects; the code of the failing provider (such as ERR_HEXKIT_UNAVAILABLE,
+ * ERR_HEXKIT_AUTHENTICATION_FAILED, ERR_HEXKIT_PACKAGE_MISSING, ERR_HEXKIT_PLUGIN_INVALID, ERR_HEXKIT_TIMEOUT), or
  * ERR_HEXKIT_OPEN_FAILED for several; ERR_HEXKIT_ABORTED.
  */
 export async function openRegistry(options: OpenOptions = {}): Promise<Registry> {
