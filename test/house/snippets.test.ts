@@ -72,6 +72,13 @@ const surroundings: Readonly<Record<string, string>> = {
   Order:
     'const Order = { type: "object", additionalProperties: false, required: ["id", "total"], properties: { id: { type: "string" }, total: { type: "number" } } } as const;',
   order: "declare const order: { id: string; total: number };",
+  ...Object.fromEntries(
+    ["openTestRegistry", "recordEvents", "publishEvents", "settled", "expectEvents"].map((name) => [
+      name,
+      `import { ${name} } from "hexkit/testkit";`,
+    ]),
+  ),
+  placed: 'const placed = { type: "order_placed", key: "o-17", payload: { total: 12.5 } };',
   connect:
     "declare function connect(url?: string): Promise<{ end(): Promise<void>; noop(): Promise<void>; send(message: { to: string; text: string }): Promise<void> }>;",
 };
