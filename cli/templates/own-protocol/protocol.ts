@@ -38,6 +38,7 @@ export const notifierProtocol: ProtocolDefinition = defineProtocol({
   version: 1,
   summary: "Sends notices to people.",
   settings,
+  methods: { deliver: true },
   create: (driver, { call, error, settings: { from } }) => ({
     async notify(notice, options) {
       if (!notice.to.includes("@")) throw error("ERR_HEXKIT_INVALID_ARGUMENT", `notify: ${JSON.stringify(notice.to)} is no address`);
