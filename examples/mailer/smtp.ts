@@ -81,7 +81,6 @@ async function conversation(
   signal: AbortSignal | undefined,
   work: (say: Say) => Promise<void>,
 ): Promise<void> {
-  signal?.throwIfAborted();
   const socket = createConnection({ host, port, ...(signal && { signal }) });
   const silent = (): Error => Object.assign(new Error(`no answer within ${timeoutMs} ms`), { code: "ETIMEDOUT" });
   socket.setEncoding("utf8").setTimeout(timeoutMs, () => socket.destroy(silent()));

@@ -43,6 +43,7 @@ export function testMail({ name, plugin, open }: MailSubject): void {
       ["plain text", "Hello", "Hello\r\nthere\r\n"],
       ["every language", "Grüße aus 東京 und anderswo, an alle, die dies lesen können 😀", "ümläut, ключ, 鍵, 😀"],
       ["lines that could end a letter", "Dots", ".\r\n..\r\n.\r\nQUIT\r\n"],
+      ["a subject of pairs", `x${"😀".repeat(30)}`, "x"],
       ["no text", "", ""],
       ["a long text", "=?x?=", "0123456789".repeat(50_000)],
     ] as const) {
