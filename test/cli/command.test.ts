@@ -58,7 +58,10 @@ describe("the hexkit command", { concurrency: 2 }, () => {
   });
 
   it("exits with 70 and a stack if it fails in a way that nobody foresaw", async () => {
-    const preload = 'data:text/javascript,process.cwd = () => { throw new Error("the ground is gone"); };';
+    // Only for the command itself: Node and its loaders ask as well.
+    const cwd =
+      'const real = process.cwd; process.cwd = () => { if (/cli[/]plugins/.test(new Error().stack)) throw new Error("the ground is gone"); return real(); };';
+    const preload = `data:text/javascript,${encodeURIComponent(cwd)}`;
     const { code, stdout, stderr } = await hexkit(["plugins"], { nodeOptions: [`--import=${preload}`] });
     assert.deepEqual([code, stdout], [70, ""]);
     assert.match(stderr, /^hexkit: unexpected failure: Error: the ground is gone\n {4}at /);
