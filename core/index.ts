@@ -95,6 +95,7 @@ export { OffsetTracker } from "./protocols/event-subscriber/offset-tracker.ts";
 export { NonRetryable } from "./protocols/event-subscriber/retry.ts";
 export type { SubscriberSettings } from "./protocols/event-subscriber/settings.ts";
 export { eventTranslator } from "./protocols/event-subscriber/translator.ts";
+export { Troubles } from "./protocols/event-subscriber/troubles.ts";
 export {
   type Api,
   type Binding,

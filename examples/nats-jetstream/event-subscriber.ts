@@ -8,6 +8,7 @@ import {
   type ProviderContext,
   type SourceRecord,
   type TopicPartition,
+  Troubles,
   untilAborted,
 } from "hexkit";
 import type { NatsClient } from "./client.ts";
@@ -15,7 +16,6 @@ import { isPassing } from "./errors.ts";
 import { type Plan, partitionOf, placeOf } from "./group.ts";
 import { Member } from "./member.ts";
 import { Partition } from "./partition.ts";
-import { Troubles } from "./troubles.ts";
 
 /** What leaving may take. Whoever does not manage is missed after `sessionTimeoutMs`. */
 const leaveMs = 2_000;
@@ -129,10 +129,10 @@ class NatsSource implements EventSource {
 
   #connection(connected: boolean): void {
     if (!connected) {
-      this.#troubles.raise("the connection", "to the servers is lost");
+      this.#troubles.raise("the connection to the servers", "lost");
       return;
     }
-    this.#troubles.clear("the connection");
+    this.#troubles.clear("the connection to the servers");
     this.#member.wake();
     for (const partition of this.#partitions.values()) partition.restart();
   }

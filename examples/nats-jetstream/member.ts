@@ -1,10 +1,9 @@
-import type { Clock, JoinRequest } from "hexkit";
+import type { Clock, JoinRequest, Troubles } from "hexkit";
 import type { NatsClient } from "./client.ts";
 import { isPassing } from "./errors.ts";
 import { type GroupState, type Myself, type Plan, plan, without } from "./group.ts";
 import { GroupStore } from "./group-store.ts";
 import { Topics } from "./topics.ts";
-import type { Troubles } from "./troubles.ts";
 
 /** How often topics are looked at again: they may have got more partitions. */
 const topicsMs = 10_000;

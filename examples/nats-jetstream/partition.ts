@@ -1,10 +1,9 @@
-import { type Clock, type EventSink, OffsetTracker, type SourceRecord, type TopicPartition } from "hexkit";
+import { type Clock, type EventSink, OffsetTracker, type SourceRecord, type TopicPartition, type Troubles } from "hexkit";
 import type { Delivered, NatsClient, Reader } from "./client.ts";
 import { isPassing } from "./errors.ts";
 import type { GroupStore } from "./group-store.ts";
 import { decodeRecord } from "./records.ts";
 import type { Topics } from "./topics.ts";
-import type { Troubles } from "./troubles.ts";
 
 export interface PartitionSurroundings {
   readonly client: NatsClient;

@@ -1,7 +1,7 @@
 import type { Assignment } from "./assignment.ts";
+import type { Attempts } from "./attempts.ts";
 import { isPassing } from "./errors.ts";
 import { type Group, meansLost, meansRebalance } from "./group.ts";
-import type { Attempts } from "./troubles.ts";
 
 /** Commits the positions of one assignment, one commit at a time; what is settled meanwhile shares the next. */
 export class Commits {

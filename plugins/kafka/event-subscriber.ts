@@ -8,19 +8,20 @@ import {
   type ProviderContext,
   type SourceRecord,
   type TopicPartition,
+  Troubles,
   untilAborted,
 } from "../../core/index.ts";
 import { Assignment, ownerOf } from "./assignment.ts";
+import { Attempts } from "./attempts.ts";
 import type { Cluster } from "./cluster.ts";
 import { Commits } from "./commits.ts";
 import type { KafkaClient } from "./connect.ts";
-import { isPassing } from "./errors.ts";
+import { describe, isPassing } from "./errors.ts";
 import { Fetcher } from "./fetcher.ts";
 import { Group, type Membership, meansLost, meansRebalance } from "./group.ts";
 import { StartingPositions } from "./positions.ts";
 import { KafkaTopicAccess } from "./topic-access.ts";
 import { awaitTopics, TopicWatch } from "./topics.ts";
-import { Attempts, Troubles } from "./troubles.ts";
 
 const leaveMs = 1_000;
 
@@ -67,7 +68,7 @@ class KafkaSource implements EventSource {
     this.#cluster = client.newCluster(request.clientId);
     this.#group = new Group(this.#cluster, request, client.options);
     this.#positions = new StartingPositions(this.#cluster, this.#group, request, client.options.autoCreateTopics);
-    this.#troubles = new Troubles(sink);
+    this.#troubles = new Troubles(sink, describe);
   }
 
   async start(): Promise<void> {

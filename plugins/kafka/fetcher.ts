@@ -1,12 +1,12 @@
-import type { Clock, EventSink, Logger, TopicPartition } from "../../core/index.ts";
+import type { Clock, EventSink, Logger, TopicPartition, Troubles } from "../../core/index.ts";
 import type { Assignment, OwnedPartition } from "./assignment.ts";
+import { Attempts } from "./attempts.ts";
 import type { Cluster } from "./cluster.ts";
 import { isPassing } from "./errors.ts";
 import { byTopic } from "./group.ts";
 import { leadersOf, listOffsets } from "./positions.ts";
 import type { Requests } from "./protocol.ts";
 import { decodeBatches } from "./records.ts";
-import { Attempts, type Troubles } from "./troubles.ts";
 
 const maxWaitMs = 500;
 /** While partitions of a broker rest: how long one that is resumed may wait for the request under way. */

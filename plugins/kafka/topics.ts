@@ -1,9 +1,8 @@
-import type { Clock } from "../../core/index.ts";
+import type { Clock, Troubles } from "../../core/index.ts";
 import type { Assignment } from "./assignment.ts";
 import type { Cluster } from "./cluster.ts";
 import { isPassing } from "./errors.ts";
 import { leadersOf } from "./positions.ts";
-import type { Troubles } from "./troubles.ts";
 
 /** A broker that creates a topic on demand is done within a fraction of this. */
 const creationMs = 1_000;

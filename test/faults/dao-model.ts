@@ -1,5 +1,6 @@
 import { inspect, isDeepStrictEqual } from "node:util";
 import { type Dao, type DaoFactory, isHexkitError } from "../../core/index.ts";
+import { randomFrom } from "../core/random.ts";
 
 // R27: the same random operations on two databases must have the same outcomes.
 
@@ -31,17 +32,6 @@ const documentSchema = {
 
 type Document = { id: string; [field: string]: unknown };
 
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 interface Step {
   readonly operation: string;
   readonly arguments: readonly unknown[];
@@ -49,7 +39,7 @@ interface Step {
 
 /** One sequence of operations; the beginning of a longer one is the shorter one. */
 export function sequence(seed: number, length: number): readonly Step[] {
-  const random = randomOf(seed);
+  const random = randomFrom(seed);
   const int = (below: number): number => Math.floor(random() * below);
   const pick = <T>(values: readonly T[]): T => values[int(values.length)] as T;
   const maybe = <T>(share: number, make: () => T): T | undefined => (random() < share ? make() : undefined);

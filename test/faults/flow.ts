@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Registry } from "hexkit";
+import { randomFrom } from "../core/random.ts";
 import { uniqueName } from "../services/kafka.ts";
 import { Journal } from "./journal.ts";
 import { type Scenario, type Stage, seconds, within } from "./stage.ts";
@@ -24,17 +25,6 @@ export function numberOf(payload: unknown): number {
   return (payload as { n: number }).n;
 }
 
-/** Numbers between 0 and 1 that are the same again for the same seed. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Publishes a burst and consumes it in this process. */
 async function burst(
   stage: Stage,
@@ -47,7 +37,7 @@ async function burst(
   }: { count: number; keys: number; concurrency: number; failing: number; patienceMs: number },
 ) {
   const [topic, name, seed] = [uniqueName(), uniqueName("service"), Math.trunc(Math.random() * 2 ** 31)];
-  const chance = random(seed);
+  const chance = randomFrom(seed);
   await stage.createTopic(topic, 6);
   const subscriber = { concurrency, maxRetries: 20, retryDelayMs: 20, maxRetryDelayMs: 500 };
   const registry = await stage.open({ name, provider: stage.provider(), subscriber });

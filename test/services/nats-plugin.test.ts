@@ -60,7 +60,7 @@ describe("the NATS plugin on a server", () => {
     const subscription = registry
       .get("eventSubscriber")
       .subscribe({ topics: [topic], types: ["tested"], consume: ({ key }) => void handled.push(key) }, { from: "latest" });
-    await until("the trouble", () => subscription.stats().trouble?.includes(`topic ${topic} does not exist`) === true);
+    await until("the trouble", () => subscription.stats().trouble?.includes(`topic ${topic}: does not exist`) === true);
     await until("it to have joined", () => subscription.state === "degraded");
     await addTopic(topic, 2);
     await registry.get("eventPublisher").publish(event(topic, "first"));

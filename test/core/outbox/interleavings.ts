@@ -1,26 +1,16 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { type DaoDriver, type Outbox, systemClock } from "../../../core/index.ts";
+import { randomFrom } from "../random.ts";
 import { type Between, header, Stage, stateOf, type Thing } from "./stage.ts";
 
 const atOnce = 200;
-
-/** Numbers between 0 and 1 that are the same again for the same seed. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** R14: two writers and a relay on the same documents, in an order that the seed decides. Fails if the last event of one is not its last commit. */
 export async function interleave(context: TestContext, documents: number): Promise<void> {
   const seed = Math.trunc(Math.random() * 2 ** 31);
   context.diagnostic(`seed ${seed}`);
-  const chance = random(seed);
+  const chance = randomFrom(seed);
   const pause = async (): Promise<void> => {
     for (let turn = Math.floor(chance() * 4); turn > 0; turn -= 1) await new Promise((resolve) => setImmediate(resolve));
   };

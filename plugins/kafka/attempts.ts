@@ -1,39 +1,11 @@
-import type { Clock, EventSink } from "../../core/index.ts";
-import { describe, isAnswer } from "./errors.ts";
+import type { Clock, Troubles } from "../../core/index.ts";
+import { isAnswer } from "./errors.ts";
 
 const pauseMs = { first: 100, most: 2_000 };
 /** Failures in a row before anyone is told of a broker that is away. */
 const quietFailures = 3;
 /** How long brokers get to sort out among themselves who leads a new topic or coordinates a new group. */
 const settlingMs = 3_000;
-
-/** What is in the way of a source, by cause. The sink hears of the newest, and when the last is over. */
-export class Troubles {
-  readonly #sink: EventSink;
-  readonly #open = new Map<string, { reason: string; error?: unknown }>();
-  #silent = false;
-
-  constructor(sink: EventSink) {
-    this.#sink = sink;
-  }
-
-  raise(cause: string, what: string, error?: unknown): void {
-    const reason = error === undefined ? `${cause}: ${what}` : `${cause}: ${what}: ${describe(error)}`;
-    if (this.#silent || this.#open.get(cause)?.reason === reason) return;
-    const trouble = { reason, ...(error !== undefined && { error }) };
-    this.#open.set(cause, trouble);
-    this.#sink.trouble(trouble);
-  }
-
-  clear(cause: string): void {
-    if (this.#open.delete(cause) && !this.#silent) this.#sink.trouble([...this.#open.values()].at(-1));
-  }
-
-  /** Says nothing any more. */
-  silence(): void {
-    this.#silent = true;
-  }
-}
 
 /** One thing that is tried until it works: how long to pause between, and when it becomes a trouble. */
 export class Attempts {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Clock, EventSink, SourceTrouble } from "../../../core/index.ts";
-import { Attempts, Troubles } from "../../../plugins/kafka/troubles.ts";
+import { type Clock, type SourceTrouble, Troubles } from "../../../core/index.ts";
+import { Attempts } from "../../../plugins/kafka/attempts.ts";
 
 const away = Object.assign(new Error("refused"), { name: "KafkaJSConnectionError" });
 const noLeader = Object.assign(new Error("no leader"), { name: "KafkaJSProtocolError", type: "LEADER_NOT_AVAILABLE" });
@@ -18,7 +18,7 @@ function scene(): { clock: Clock; pauses: number[]; told: (string | undefined)[]
       now += ms;
     },
   };
-  const sink = { trouble: (trouble: SourceTrouble | undefined) => void told.push(trouble?.reason) } as EventSink;
+  const sink = { trouble: (trouble: SourceTrouble | undefined) => void told.push(trouble?.reason) };
   return { clock, pauses, told, troubles: new Troubles(sink) };
 }
 const signal = new AbortController().signal;
@@ -47,19 +47,4 @@ test("what a broker answers while a topic or group is new is a trouble only afte
   }
   await attempts.failed(noLeader, signal);
   assert.equal(told.length, 1);
-});
-
-test("of several troubles the newest is told, and the last one left when it is over; nothing once silent", () => {
-  const { told, troubles } = scene();
-  troubles.raise("a", "one");
-  troubles.raise("b", "two");
-  troubles.raise("b", "two");
-  troubles.clear("b");
-  troubles.clear("b");
-  troubles.clear("a");
-  assert.deepEqual(told, ["a: one", "b: two", "a: one", undefined]);
-  troubles.silence();
-  troubles.raise("c", "three");
-  troubles.clear("c");
-  assert.equal(told.length, 4);
 });
