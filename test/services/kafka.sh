@@ -141,7 +141,8 @@ E
 }
 client_certificate() { # made by the first start that needs it, signed by the CA of the install
   [ ! -f "$HOME_DIR/tls/client.crt" ] || return 0
-  ( exec 8>"$HOME_DIR/.lock"; flock 8; cd "$HOME_DIR/tls"
+  # A lock of its own: the installation, which starts a broker too, holds the other one.
+  ( exec 8>"$HOME_DIR/.lock-client"; flock 8; cd "$HOME_DIR/tls"
     [ ! -f client.crt ] || exit 0
     openssl req -newkey rsa:2048 -nodes -subj /CN=hexkit-client -keyout client.key -out client.csr
     openssl x509 -req -in client.csr -CA ca.pem -CAkey ca.key -set_serial 2 -days 3650 -out client.new
