@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, it } from "node:test";
-import { bring, type InstalledPackage, installPackage, root } from "../house/packed-package.ts";
+import { bring, compilePlugin, type InstalledPackage, installPackage, root } from "../house/packed-package.ts";
 
 let installed: InstalledPackage | undefined;
 after(() => installed?.remove());
@@ -18,25 +17,7 @@ it("a broker's plugin that is a package with dependencies of its own compiles be
   cpSync(example, join(folder, "source"), { recursive: true });
   mkdirSync(join(modules, name));
   cpSync(join(example, "package.json"), join(modules, name, "package.json"));
-  const compilerOptions = {
-    target: "es2022",
-    module: "nodenext",
-    lib: ["es2023", "esnext.disposable"],
-    types: ["node"],
-    strict: true,
-    exactOptionalPropertyTypes: true,
-    noUncheckedIndexedAccess: true,
-    skipLibCheck: true,
-    rewriteRelativeImportExtensions: true,
-    declaration: true,
-    rootDir: "source",
-    outDir: join("node_modules", name, "dist"),
-  };
-  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["source"] }));
-  const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
-  const output = await new Promise<string>((done) => {
-    execFile(process.execPath, [tsc, "-p", "."], { cwd: folder }, (_error, stdout, stderr) => done(stdout + stderr));
-  });
+  const output = await compilePlugin(folder, name, { skipLibCheck: true });
   assert.equal(output, "", "it compiles");
 
   const providers = { queue: { plugin: name, options: { servers: ["127.0.0.1:1"] } } };

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { bring, type InstalledPackage, installPackage, root } from "../house/packed-package.ts";
+import { bring, compilePlugin, type InstalledPackage, installPackage } from "../house/packed-package.ts";
 
 /** What a stranger publishes as `hexkit-plugin-mailer`: plain JavaScript, a protocol of its own, hexkit as a peer. */
 const plugin = `
@@ -207,24 +206,7 @@ describe("the plugin of docs/write-a-plugin.md, built from the packed package al
     cpSync(packed("examples", "file-system-storage"), source, { recursive: true });
     writeFileSync(join(plugin, "package.json"), block("## Publish it", "json"));
     writeFileSync(join(source, "conformance.test.ts"), block("generated: conformance", "ts"));
-    const compilerOptions = {
-      target: "es2022",
-      module: "nodenext",
-      lib: ["es2023", "esnext.disposable"],
-      types: ["node"],
-      strict: true,
-      exactOptionalPropertyTypes: true,
-      noUncheckedIndexedAccess: true,
-      rewriteRelativeImportExtensions: true,
-      declaration: true,
-      rootDir: "source",
-      outDir: "node_modules/hexkit-plugin-file-system/dist",
-    };
-    writeFileSync(join(installed.folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["source"] }));
-    const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
-    const output = await new Promise<string>((done) => {
-      execFile(process.execPath, [tsc, "-p", "."], { cwd: installed.folder }, (_error, stdout, stderr) => done(stdout + stderr));
-    });
+    const output = await compilePlugin(installed.folder, "hexkit-plugin-file-system");
     assert.equal(output, "", "it compiles, libraries checked");
   });
   after(() => installed?.remove());

@@ -185,3 +185,26 @@ function filesIn(folder: string): string[] {
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join("/"))
     .sort();
 }
+
+/** Compiles the folder `source` of a consumer as the package of a plugin, strictly; what the compiler says, which should be nothing. */
+export async function compilePlugin(folder: string, name: string, more: Readonly<Record<string, unknown>> = {}): Promise<string> {
+  const compilerOptions = {
+    target: "es2022",
+    module: "nodenext",
+    lib: ["es2023", "esnext.disposable"],
+    types: ["node"],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    rewriteRelativeImportExtensions: true,
+    declaration: true,
+    rootDir: "source",
+    outDir: join("node_modules", name, "dist"),
+    ...more,
+  };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["source"] }));
+  const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+  return new Promise((done) => {
+    execFile(process.execPath, [tsc, "-p", "."], { cwd: folder }, (_error, stdout, stderr) => done(stdout + stderr));
+  });
+}
